@@ -1,0 +1,27 @@
+"""Connections: what lies between neurons. One kind a file."""
+
+from spikewright.connections.conv import Conv2d
+from spikewright.connections.delay import Delay
+from spikewright.connections.delayed_linear import DelayedLinear
+from spikewright.connections.dropout import Dropout
+from spikewright.connections.flatten import Flatten
+from spikewright.connections.fold import Fold
+from spikewright.connections.linear import Linear
+from spikewright.connections.norm import BatchNorm
+from spikewright.connections.pool import AvgPool2d, MaxPool2d, SumPool2d
+from spikewright.connections.recurrent import Recurrent
+
+__all__ = [
+    "AvgPool2d",
+    "BatchNorm",
+    "Conv2d",
+    "Delay",
+    "DelayedLinear",
+    "Dropout",
+    "Flatten",
+    "Fold",
+    "Linear",
+    "MaxPool2d",
+    "Recurrent",
+    "SumPool2d",
+]

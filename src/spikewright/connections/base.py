@@ -1,0 +1,110 @@
+"""What all connections share: checking a sequence, and folding time into the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from spikewright.engine.checks import check_sequence
+from spikewright.engine.layer import Layer, Shape, State
+from spikewright.errors import NetworkError, ParameterError, ShapeError
+
+
+def fold(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a function of ``(n, *features)`` to each step of each sample of a sequence at once.
+
+    Args:
+        function: maps (n, *features) to (n, *others), row by row.
+        x: (time, batch, *features), of any strides.
+
+    Returns:
+        (time, batch, *others).
+
+    >>> fold(lambda rows: rows.sum(1), torch.ones(4, 2, 3)).shape
+    torch.Size([4, 2])
+    """
+    return function(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def positive(where: str, name: str, value: int) -> int:
+    """Return ``value`` if it is a positive integer, else raise ParameterError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ParameterError(
+            f"{where}: {name} must be a positive integer, got {value!r}. "
+            f"Pass the number as a Python int, 1 or more."
+        )
+    return value
+
+
+def require_images(where: str, shape: Shape) -> None:
+    """Raise NetworkError unless the feature shape is (channels, height, width)."""
+    if len(shape) != 3:
+        raise NetworkError(
+            f"{where}: input features must be (channels, height, width), got {shape}. "
+            "Reshape the input, for one channel to (time, batch, 1, height, width)."
+        )
+
+
+class Connection(Layer):
+    """Base of the connections. A direct call binds the feature shape, as ``build`` does."""
+
+    def prepare(self) -> None:
+        """Make what depends on the input's shape; called once ``shape`` is bound."""
+
+    def build(self, shape: Shape, dt: float) -> Shape:
+        output = super().build(shape, dt)
+        self.prepare()
+        return output
+
+    def accept(self, x: Tensor) -> Tensor:
+        """Check a sequence against the bound shape and give it a floating dtype.
+
+        Integers and booleans are converted to the dtype of the layer's weights (to torch's
+        default dtype where it has none).
+
+        Raises:
+            ShapeError: rank, sizes or dtype of ``x`` do not fit.
+        """
+        where = type(self).__name__
+        check_sequence(where, x, self.shape)
+        if self.shape is None:
+            shape = tuple(x.shape[2:])
+            self.output_shape(shape)
+            self.shape = shape
+            self.prepare()
+        return as_dtype(where, x, self.weight_dtype())
+
+    def weight_dtype(self) -> torch.dtype | None:
+        """The dtype that ``x`` must have; ``None`` where any floating dtype will do."""
+        tensors = chain(self.parameters(), self.buffers())
+        return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), None)
+
+    def map_steps(
+        self, function: Callable[[Tensor], Tensor], x: Tensor, state: State
+    ) -> tuple[Tensor, None]:
+        """The forward pass of a layer that treats all steps alike and keeps no state."""
+        self.refuse_state(state)
+        return fold(function, self.accept(x)), None
+
+    def refuse_state(self, state: State) -> None:
+        """Raise ShapeError unless ``state`` is ``None``."""
+        if state is not None:
+            raise ShapeError(
+                f"{type(self).__name__}: state must be None, as the layer keeps none, got "
+                f"{type(state).__name__}. Pass each layer what it returned itself."
+            )
+
+
+def as_dtype(where: str, x: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """Convert integers to ``dtype``; refuse a floating ``x`` of another dtype."""
+    if not (x.is_floating_point() or x.is_complex()):
+        return x.to(dtype or torch.get_default_dtype())
+    if dtype in (None, x.dtype) or torch.is_autocast_enabled(x.device.type):
+        return x
+    raise ShapeError(
+        f"{where}: input must be {dtype}, as the weights are, got {x.dtype}. "
+        f"Convert it with x.to({dtype}), or the network with net.to({x.dtype})."
+    )

@@ -1,0 +1,70 @@
+"""Dropout that silences the same inputs for a whole sequence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spikewright.connections.base import Connection
+from spikewright.engine.layer import State
+from spikewright.errors import ParameterError, ShapeError
+
+
+class Dropout(Connection):
+    """Silence inputs at random while training, the same ones at every step of a sequence.
+
+    y[t] = m x[t] / (1 - p), with m = 0 with probability p and 1 otherwise, drawn for each sample
+    and feature when the sequence starts. A mask drawn anew at each step would average out over
+    the membrane time constant. In evaluation mode y = x.
+
+    Args:
+        p: probability of silence, at least 0 and below 1.
+
+    State: the mask, boolean, (batch, *features); ``None`` before the first call. In evaluation
+    mode the state is handed on unused.
+
+    Raises:
+        ParameterError: ``p`` is out of range.
+
+    Source: Lee et al. 2020, "Enabling spike-based backpropagation for training deep neural
+    network architectures", Frontiers in Neuroscience 14:119.
+
+    >>> layer = Dropout(0.5)
+    >>> y, mask = layer(torch.ones(100, 2, 8))
+    >>> bool((y == y[0]).all())
+    True
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ParameterError(
+                f"Dropout: p must be at least 0 and below 1, got {p!r}. "
+                "Pass for example p=0.2 to silence one input in five."
+            )
+        self.p = float(p)
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, Tensor | None]:
+        x = self.accept(x)
+        check_mask(state, tuple(x.shape[1:]))
+        if not self.training:
+            return x, state
+        mask = self._draw(x) if state is None else state
+        return x * (mask.to(x.dtype) / (1 - self.p)), mask
+
+    def extra_repr(self) -> str:
+        return f"p={self.p:g}"
+
+    def _draw(self, x: Tensor) -> Tensor:
+        return torch.rand(x.shape[1:], device=x.device) >= self.p
+
+
+def check_mask(state: State, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless the state is ``None`` or a mask of that shape."""
+    if state is None or (isinstance(state, Tensor) and tuple(state.shape) == shape):
+        return
+    got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
+    raise ShapeError(
+        f"Dropout: state must be a mask (batch, *features) = {shape}, got {got}. "
+        "Pass None to start with a batch of another size."
+    )

@@ -1,0 +1,99 @@
+"""Pooling over the two axes of an image, at each step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spikewright.connections.base import Connection, require_images
+from spikewright.connections.conv import Pair, pair
+from spikewright.engine.layer import Shape, State
+from spikewright.errors import NetworkError, ParameterError
+
+
+class Pool2d(Connection):
+    """Base of the pooling layers: one number from each window of each channel.
+
+    Args:
+        kernel_size: (height, width) of the window, or one number for both.
+        stride: pixels between two windows; ``None`` for the window's own size.
+        padding: rows and columns added on each side, at most half the window.
+
+    Shapes: x (time, batch, channels, height, width) to the same with fewer pixels.
+
+    Raises:
+        ParameterError: a size is no positive integer, or the padding is too large.
+    """
+
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        super().__init__()
+        where = type(self).__name__
+        self.kernel_size = pair(where, "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else pair(where, "stride", stride)
+        self.padding = pair(where, "padding", padding, least=0)
+        if any(2 * pad > size for pad, size in zip(self.padding, self.kernel_size, strict=True)):
+            raise ParameterError(
+                f"{where}: padding must be at most half of kernel_size={self.kernel_size}, "
+                f"got {self.padding}. Use less padding or a larger window."
+            )
+
+    def pool(self, rows: Tensor) -> Tensor:
+        """Pool images: (n, channels, height, width) to the same with fewer pixels."""
+        raise NotImplementedError
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_images(type(self).__name__, shape)
+        try:
+            return tuple(self.pool(torch.empty(1, *shape, device="meta")).shape[1:])
+        except RuntimeError as cause:
+            raise NetworkError(
+                f"{type(self).__name__}: input features must be (channels, height, width) with "
+                f"room for a window of {self.kernel_size}, got {shape}. Use a smaller window."
+            ) from cause
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, None]:
+        return self.map_steps(self.pool, x, state)
+
+    def extra_repr(self) -> str:
+        text = f"kernel_size={self.kernel_size}"
+        if self.stride != self.kernel_size:
+            text += f", stride={self.stride}"
+        return text + (f", padding={self.padding}" if self.padding != (0, 0) else "")
+
+
+class AvgPool2d(Pool2d):
+    """Mean over each window; padding counts as zeros. See ``Pool2d`` for the options.
+
+    >>> AvgPool2d(2)(torch.ones(1, 1, 1, 2, 2))[0].flatten()
+    tensor([1.])
+    """
+
+    def pool(self, rows: Tensor) -> Tensor:
+        return functional.avg_pool2d(rows, self.kernel_size, self.stride, self.padding)
+
+
+class SumPool2d(Pool2d):
+    """Sum over each window: the number of its spikes. See ``Pool2d`` for the options.
+
+    >>> SumPool2d(2)(torch.ones(1, 1, 1, 2, 2))[0].flatten()
+    tensor([4.])
+    """
+
+    def pool(self, rows: Tensor) -> Tensor:
+        options = (self.kernel_size, self.stride, self.padding)
+        return functional.avg_pool2d(rows, *options, divisor_override=1)
+
+
+class MaxPool2d(Pool2d):
+    """Largest value of each window: for spikes 0 and 1, whether any input spiked.
+
+    The gradient goes to the largest value, to the first of several equal ones. See ``Pool2d``
+    for the options.
+
+    >>> MaxPool2d(2)(torch.eye(2).reshape(1, 1, 1, 2, 2))[0].flatten()
+    tensor([1.])
+    """
+
+    def pool(self, rows: Tensor) -> Tensor:
+        return functional.max_pool2d(rows, self.kernel_size, self.stride, self.padding)

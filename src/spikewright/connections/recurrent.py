@@ -1,0 +1,123 @@
+"""Recurrent layers: neurons whose spikes reach themselves one step later."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from spikewright.connections.linear import Linear
+from spikewright.engine.layer import Layer, Shape
+from spikewright.engine.reference import Feedback
+from spikewright.engine.scan import Choice, choose_recurrent_backend
+from spikewright.errors import NetworkError
+
+
+class Cells(Protocol):
+    """What `Recurrent` needs of a neuron layer."""
+
+    def run_feedback(
+        self, x: Tensor, state: Any, feedback: Feedback, record: tuple[str, ...] = ()
+    ) -> tuple[Tensor, Any, dict[str, Tensor], Feedback]: ...
+
+
+class RecurrentState(NamedTuple):
+    """State of the neurons, their last spikes (batch, *n), and the connection's state."""
+
+    neuron: Any
+    spikes: Tensor
+    connection: Any
+
+
+class Recurrent(Layer):
+    """Neurons with a connection from their own spikes, which arrive one step later.
+
+    ``s[t] = neuron(x[t] + connection(s[t - 1]))``, with no spikes before the first step.
+
+    Args:
+        neuron: a neuron layer.
+        connection: from the neurons' shape to their input's; by default a `Linear` without
+            bias between all of them.
+
+    State: `RecurrentState`.
+
+    >>> from spikewright.neurons import LIF
+    >>> layer = Recurrent(LIF(tau_mem=10e-3))
+    >>> layer.build((4,), dt=1e-3)
+    (4,)
+    >>> spikes, state = layer(torch.rand(10, 2, 4))
+    >>> spikes.shape
+    torch.Size([10, 2, 4])
+    """
+
+    spiking = True
+
+    def __init__(self, neuron: Layer, connection: Layer | None = None) -> None:
+        super().__init__()
+        if not hasattr(neuron, "run_feedback"):
+            raise NetworkError(
+                f"Recurrent: neuron must be a layer of neurons, got {type(neuron).__name__}. "
+                "Pass for example Recurrent(LIF())."
+            )
+        self.neuron, self.connection = neuron, connection
+
+    def build(self, shape: Shape, dt: float) -> Shape:
+        output = self.neuron.build(shape, dt)
+        if self.connection is None:
+            self.connection = _all_to_all(output, shape)
+        back = self.connection.build(output, dt)
+        if back != tuple(shape):
+            raise NetworkError(
+                f"Recurrent: the connection must lead from {output} to {tuple(shape)}, got "
+                f"{back}. Give it as many outputs as the neurons have inputs."
+            )
+        super().build(shape, dt)
+        return output
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return self.neuron.output_shape(shape)
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Run over a sequence; see `Layer.forward`."""
+        outputs, state, _ = self.run(x, state)
+        return outputs, state
+
+    def run(
+        self, x: Tensor, state: RecurrentState | None = None, record: tuple[str, ...] = ()
+    ) -> tuple[Tensor, RecurrentState, dict[str, Tensor]]:
+        """Like `forward`, and traces of the neurons' state fields."""
+        if self.shape is None or self.connection is None:
+            raise NetworkError(
+                "Recurrent: dt must be bound before the layer runs, got None. "
+                "Put the layer in a network with dt=..., or call layer.build(shape, dt)."
+            )
+        connection = self.connection
+        if state is None:
+            silence = x.new_zeros((x.shape[1], *self.output_shape(self.shape)))
+            state = RecurrentState(None, silence, None)
+
+        def connect(spikes: Tensor, inner: Any) -> tuple[Tensor, Any]:
+            fed, inner = connection(spikes.unsqueeze(0), inner)
+            return fed.squeeze(0), inner
+
+        cells: Cells = self.neuron  # type: ignore[assignment]
+        feedback = Feedback(connect, state.spikes, state.connection)
+        outputs, neuron, traces, feedback = cells.run_feedback(x, state.neuron, feedback, record)
+        return outputs, RecurrentState(neuron, feedback.spikes, feedback.state), traces
+
+    def choice(self, x: Tensor) -> Choice:
+        """The backend that would run ``x``, and why."""
+        return choose_recurrent_backend(getattr(self.neuron, "backend", "auto"))
+
+    def field_names(self) -> tuple[str, ...]:
+        """State fields of the neurons that can be recorded."""
+        return getattr(self.neuron, "State")._fields
+
+
+def _all_to_all(neurons: Shape, inputs: Shape) -> Layer:
+    if len(neurons) != 1 or len(inputs) != 1:
+        raise NetworkError(
+            f"Recurrent: the connection must be given for neurons of shape {neurons}, got None. "
+            "Pass for example Conv2d(channels, channels, 3, padding='same')."
+        )
+    return Linear(neurons[0], inputs[0], bias=False)

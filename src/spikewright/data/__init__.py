@@ -1,0 +1,51 @@
+"""Data sets, one a file, each with ``train``, ``validation`` and ``test`` splits of one interface.
+
+Names are loaded when first used, so importing the package costs nothing. Readers for event files
+are in :mod:`spikewright.data.events`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spikewright.data.fashion_mnist import FashionMNIST as FashionMNIST
+    from spikewright.data.free_spoken_digits import FreeSpokenDigits as FreeSpokenDigits
+    from spikewright.data.mnist import MNIST as MNIST
+    from spikewright.data.nmnist import NMNIST as NMNIST
+    from spikewright.data.registry import DATASETS as DATASETS
+    from spikewright.data.registry import dataset_class as dataset_class
+    from spikewright.data.registry import fetch as fetch
+    from spikewright.data.registry import info as info
+    from spikewright.data.registry import verify as verify
+    from spikewright.data.split import DataSet as DataSet
+    from spikewright.data.split import Split as Split
+    from spikewright.data.store import data_folder as data_folder
+    from spikewright.data.yin_yang import YinYang as YinYang
+
+EXPORTS = {
+    "YinYang": "yin_yang",
+    "MNIST": "mnist",
+    "FashionMNIST": "fashion_mnist",
+    "FreeSpokenDigits": "free_spoken_digits",
+    "NMNIST": "nmnist",
+    "DATASETS": "registry",
+    "dataset_class": "registry",
+    "fetch": "registry",
+    "info": "registry",
+    "verify": "registry",
+    "DataSet": "split",
+    "Split": "split",
+    "data_folder": "store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *EXPORTS])

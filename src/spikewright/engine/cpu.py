@@ -1,0 +1,271 @@
+"""The CPU backend: fused Numba kernels derived from the step, run on the engine's threads."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from spikewright.engine import cache, fingerprint, memory
+from spikewright.engine.kernel import LANES, SEGMENT, backward_source, forward_source
+from spikewright.engine.layer import Shape
+from spikewright.engine.reference import Outputs
+from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.engine.threads import run_ranges
+from spikewright.engine.trace import Needs, Slots, Step, trace_step
+from spikewright.errors import BackendError
+
+REQUIREMENT = "float32 or float64 tensors on the CPU"
+
+
+def obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why this backend cannot run such tensors, or ``None``."""
+    if device.type != "cpu":
+        return f"tensors on {device}"
+    return None if dtype in (torch.float32, torch.float64) else f"{dtype}"
+
+
+@dataclass
+class Plan:
+    """The kernels of one step for one kind of arguments; compiled when first called.
+
+    Args:
+        sources: printed code, ``forward``, and if a gradient is needed ``saving`` and ``backward``.
+        outputs: trailing shape of each output.
+        single: whether the step returns one tensor rather than a tuple.
+    """
+
+    sources: dict[str, str]
+    outputs: list[tuple[int, ...]]
+    single: bool
+    planes: int
+    needs: Needs | None
+    compiled: dict[str, cache.Kernel] = field(default_factory=dict[str, cache.Kernel])
+
+    def kernel(self, name: str) -> cache.Kernel:
+        if name not in self.compiled:
+            function = "backward" if name == "backward" else "forward"
+            self.compiled[name] = cache.load_kernel(self.sources[name], function)
+        return self.compiled[name]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of one call: steps, batch and the shape of one sample."""
+
+    steps: int
+    batch: int
+    features: Shape
+    slots: Slots
+
+    @property
+    def lanes(self) -> int:
+        return self.batch * int(np.prod(self.features, dtype=int))
+
+    @property
+    def tiles(self) -> int:
+        return -(-self.lanes // LANES)
+
+
+def scan_cpu(
+    step: Step,
+    inputs: Any,
+    state: Any,
+    coefficients: Any,
+    features: Shape,
+    surrogate: SurrogateGradient,
+) -> tuple[Outputs, Any]:
+    """Run ``step`` over a sequence; see `spikewright.engine.scan.scan`."""
+    parts = [pytree.tree_flatten(tree) for tree in (inputs, state, coefficients)]
+    xs, states, cs = (leaves for leaves, _ in parts)
+    rank = len(features)
+    slots = Slots(
+        tuple(tuple(x.shape[2 + rank :]) for x in xs),
+        tuple(tuple(s.shape[1 + rank :]) for s in states),
+        tuple(tuple(c.shape[rank:]) if c.ndim > rank else () for c in cs),
+        (parts[0][1], parts[1][1], parts[2][1]),
+        xs[0].dtype,
+    )
+    plan = find_plan(step, slots, surrogate, _needs(xs, states, cs))
+    sizes = Sizes(xs[0].shape[0], xs[0].shape[1], features, slots)
+    results = _Scan.apply(plan, sizes, *xs, *states, *cs)
+    count = len(plan.outputs)
+    outputs = results[0] if plan.single else tuple(results[:count])
+    return outputs, pytree.tree_unflatten(results[count:], parts[1][1])
+
+
+def _needs(xs: list[Tensor], states: list[Tensor], cs: list[Tensor]) -> Needs | None:
+    if not torch.is_grad_enabled() or not any(t.requires_grad for t in (*xs, *states, *cs)):
+        return None
+    return Needs(tuple(x.requires_grad for x in xs), tuple(c.requires_grad for c in cs))
+
+
+@functools.lru_cache(maxsize=512)
+def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None) -> Plan:
+    """The kernels for ``step``: from this process, from disk, or traced now."""
+    try:
+        shapes = (slots.inputs, slots.state, slots.coefficients, str(slots.trees), slots.dtype)
+        key = fingerprint.fingerprint(step, surrogate, shapes, needs)
+    except fingerprint.Unknown:
+        key = None
+    stored = cache.read_plan(key) if key else None
+    if stored is None:
+        stored = _make_plan(step, slots, surrogate, needs)
+        if key:
+            cache.write_plan(key, stored)
+    outputs = [tuple(shape) for shape in stored["outputs"]]
+    return Plan(stored["sources"], outputs, stored["single"], stored["planes"], needs)
+
+
+def _make_plan(
+    step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None
+) -> dict[str, Any]:
+    graphs = trace_step(step, slots, surrogate, needs)
+    sources = {"forward": forward_source(graphs, save=False)}
+    if needs is not None:
+        sources["saving"] = forward_source(graphs, save=True)
+        sources["backward"] = backward_source(graphs, needs)
+    planes = sum(int(np.prod(shape, dtype=int)) for shape in slots.state)
+    return {
+        "sources": sources,
+        "outputs": [list(shape) for shape in graphs.outputs],
+        "single": graphs.single,
+        "planes": planes,
+    }
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, sizes: Sizes, *flat: Tensor) -> tuple[Tensor, ...]:
+        slots = sizes.slots
+        xs, states, cs = _split(flat, slots)
+        xs = [x.contiguous() for x in xs]
+        arguments = [
+            *(x.view(sizes.steps, -1) for x in xs),
+            *(s.reshape(-1).contiguous() for s in states),
+            *(_per_neuron(c, k, sizes.features) for c, k in zip(cs, slots.coefficients, strict=True)),
+        ]  # fmt: skip
+        lead = (sizes.steps, sizes.batch, *sizes.features)
+        outputs = [memory.empty((*lead, *k), slots.dtype) for k in plan.outputs]
+        last = [torch.empty(s.shape, dtype=slots.dtype) for s in states]
+        arguments += [*(o.view(sizes.steps, -1) for o in outputs), *(s.view(-1) for s in last)]
+        name = "forward"
+        if plan.needs is not None:
+            name = "saving"
+            segments = -(-sizes.steps // SEGMENT)
+            saved = memory.empty((segments, plan.planes, sizes.lanes), slots.dtype)
+            arguments.append(saved)
+            ctx.save_for_backward(*xs, *cs, saved)
+            ctx.plan, ctx.sizes = plan, sizes
+        _run(plan.kernel(name), sizes, arguments)
+        return (*outputs, *last)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        tensors = ctx.saved_tensors
+        results = _backward(ctx.plan, ctx.sizes, tensors, grads)
+        if torch.is_grad_enabled():
+            results = _refuse_second_derivative(results, (*tensors, *grads))
+        return (None, None, *results)
+
+
+def _backward(
+    plan: Plan, sizes: Sizes, tensors: Sequence[Tensor], grads: Sequence[Tensor]
+) -> list[Tensor | None]:
+    assert plan.needs is not None
+    slots = sizes.slots
+    count = len(slots.inputs)
+    xs, cs, saved = tensors[:count], tensors[count:-1], tensors[-1]
+    grads = [g.detach().contiguous() for g in grads]
+    grad_outputs, grad_last = grads[: len(plan.outputs)], grads[len(plan.outputs) :]
+    grad_xs = [
+        memory.empty(tuple(x.shape), slots.dtype) if wants else None
+        for x, wants in zip(xs, plan.needs.inputs, strict=True)
+    ]
+    grad_states = [torch.empty_like(g) for g in grad_last]
+    rows = [
+        int(np.prod(k, dtype=int)) if wants else 0
+        for k, wants in zip(slots.coefficients, plan.needs.coefficients, strict=True)
+    ]
+    sums = torch.empty((sum(rows), sizes.lanes), dtype=slots.dtype)
+    arguments = [
+        *(x.view(sizes.steps, -1) for x in xs),
+        *(_per_neuron(c, k, sizes.features) for c, k in zip(cs, slots.coefficients, strict=True)),
+        saved,
+        *(g.view(sizes.steps, -1) for g in grad_outputs),
+        *(g.view(-1) for g in grad_last),
+        *(g.view(sizes.steps, -1) for g in grad_xs if g is not None),
+        *(g.view(-1) for g in grad_states),
+        *([sums] if sum(rows) else []),
+    ]
+    _run(plan.kernel("backward"), sizes, arguments)
+    return [*grad_xs, *grad_states, *_coefficient_gradients(sums, rows, cs, sizes)]
+
+
+def _run(kernel: cache.Kernel, sizes: Sizes, tensors: Sequence[Tensor]) -> None:
+    arrays = [t.detach().numpy() for t in tensors]
+    run_ranges(lambda a, b: kernel(a, b, sizes.steps, sizes.lanes, *arrays), sizes.tiles)
+
+
+def _split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:
+    first, second = len(slots.inputs), len(slots.inputs) + len(slots.state)
+    return list(flat[:first]), list(flat[first:second]), list(flat[second:])
+
+
+def _per_neuron(c: Tensor, trailing: tuple[int, ...], features: Shape) -> Tensor:
+    """A coefficient as (1, k) if all neurons share it, else (neurons, k)."""
+    width = int(np.prod(trailing, dtype=int))
+    if c.numel() == width:
+        return c.detach().reshape(1, width)
+    return c.detach().expand(*features, *trailing).reshape(-1, width).contiguous()
+
+
+def _coefficient_gradients(
+    sums: Tensor, rows: Sequence[int], cs: Sequence[Tensor], sizes: Sizes
+) -> list[Tensor | None]:
+    """Sums over the lanes that share a coefficient, in an order no thread count changes."""
+    neurons = sizes.lanes // sizes.batch
+    per_neuron = sums.numpy().reshape(len(sums), sizes.batch, neurons).sum(axis=1)
+    results: list[Tensor | None] = []
+    start = 0
+    for c, count in zip(cs, rows, strict=True):
+        if not count:
+            results.append(None)
+            continue
+        part = torch.from_numpy(per_neuron[start : start + count])
+        start += count
+        if c.numel() == count:
+            part = torch.from_numpy(part.numpy().sum(axis=1))
+            results.append(part.view(c.shape))
+        else:
+            shape = (*sizes.features, *c.shape[len(sizes.features) :])
+            results.append(part.t().reshape(shape).sum_to_size(c.shape))
+    return results
+
+
+def _refuse_second_derivative(
+    results: list[Tensor | None], sources: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """Hand out gradients that name what to do if they are differentiated again."""
+    made = [r for r in results if r is not None]
+    guarded = iter(_NoSecondDerivative.apply(len(made), *made, *sources))
+    return [None if r is None else next(guarded) for r in results]
+
+
+class _NoSecondDerivative(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(t.view_as(t) for t in tensors[:count])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        raise BackendError(
+            "engine.cpu: a fused kernel must be differentiated at most once, got a second "
+            "derivative. Run the layer with backend='reference'."
+        )

@@ -1,0 +1,51 @@
+"""The engine's own few threads, which run compiled kernels without the interpreter lock.
+
+They are made on first use and made anew after a fork, so a data loader's worker process neither
+hangs nor dies. The number follows ``torch.set_num_threads``; it never changes a result.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+_pool: ThreadPoolExecutor | None = None
+_size = 0
+
+
+def run_ranges(kernel: Callable[[int, int], None], count: int) -> None:
+    """Call ``kernel(first, last)`` on even parts of ``range(count)``, one part a thread.
+
+    The calling thread takes the first part.
+    """
+    parts = min(torch.get_num_threads(), count)
+    if parts <= 1:
+        kernel(0, count)
+        return
+    edges = [count * i // parts for i in range(parts + 1)]
+    pool = _threads(parts - 1)
+    waiting = [pool.submit(kernel, edges[i], edges[i + 1]) for i in range(1, parts)]
+    kernel(edges[0], edges[1])
+    for future in waiting:
+        future.result()
+
+
+def _threads(number: int) -> ThreadPoolExecutor:
+    global _pool, _size
+    if _pool is None or _size < number:
+        if _pool is not None:
+            _pool.shutdown(wait=False)
+        _pool, _size = ThreadPoolExecutor(number, thread_name_prefix="spikewright"), number
+    return _pool
+
+
+def _forget() -> None:
+    global _pool, _size
+    _pool, _size = None, 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,216 @@
+"""From a step function to small graphs of pointwise operations.
+
+`make_fx` traces the step and its `torch.func.vjp` for one neuron, on fake scalars; the trace is
+functionalised (no in-place operation is left) and decomposed to core ATen. PyTorch itself thus
+differentiates, and a printer only ever meets a short list of operations.
+
+State fields, inputs and coefficients may have one small static trailing axis (several synaptic
+currents a neuron); it stays an axis in the graph and is unrolled when printed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+
+from spikewright.engine.spike import firing_context
+from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.errors import TraceError
+
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The flat arguments of a step: trailing shapes of inputs, state fields and coefficients.
+
+    Args:
+        trees: the three tree structures, to call the step with what it expects.
+    """
+
+    inputs: tuple[tuple[int, ...], ...]
+    state: tuple[tuple[int, ...], ...]
+    coefficients: tuple[tuple[int, ...], ...]
+    trees: tuple[pytree.TreeSpec, pytree.TreeSpec, pytree.TreeSpec]
+    dtype: torch.dtype
+
+    def call(self, step: Step, flat: Sequence[Tensor]) -> tuple[Any, list[Tensor]]:
+        """Call ``step`` with flat arguments; return its outputs and its next state, flat."""
+        ends = (len(self.inputs), len(self.inputs) + len(self.state))
+        parts = (flat[: ends[0]], flat[ends[0] : ends[1]], flat[ends[1] :])
+        args = (pytree.tree_unflatten(p, t) for p, t in zip(parts, self.trees, strict=True))
+        result = step(*args)
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise TraceError(
+                "engine.trace: a step must return the pair (spikes, state), got "
+                f"{type(result).__name__}. Write: return spikes, State(...)."
+            )
+        outputs, state = result
+        flat_state, tree = pytree.tree_flatten(state)
+        if tree != self.trees[1]:
+            raise TraceError(
+                f"engine.trace: the state a step returns must be built like the one it takes, "
+                f"{self.trees[1]}, got {tree}. Return every field, in the same class."
+            )
+        like = [torch.Size(s) for s in self.state]
+        return outputs, [
+            _as_field(value, shape, self.dtype)
+            for value, shape in zip(flat_state, like, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class StepGraphs:
+    """One step as graphs over flat arguments.
+
+    ``forward``: (inputs, state, coefficients) -> (outputs, next state).
+    ``advance``: the same without outputs, to compute the states again.
+    ``backward``: (inputs, state, coefficients, gradients of outputs and of the next state) ->
+    gradients of (inputs that need one, state, coefficients that need one); ``None`` without
+    gradients.
+    """
+
+    slots: Slots
+    outputs: tuple[tuple[int, ...], ...]
+    single: bool
+    forward: fx.Graph
+    constants: dict[str, Tensor]
+    advance: fx.Graph | None = None
+    backward: fx.Graph | None = None
+    backward_constants: dict[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Which flat inputs and coefficients need a gradient; the state always carries one."""
+
+    inputs: tuple[bool, ...]
+    coefficients: tuple[bool, ...]
+
+    def __bool__(self) -> bool:
+        return any(self.inputs) or any(self.coefficients)
+
+
+def trace_step(
+    step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None
+) -> StepGraphs:
+    """Trace ``step``, and where ``needs`` is given its vector-Jacobian product.
+
+    Raises:
+        TraceError: the step branches on a tensor, uses an old-style ``autograd.Function``, or
+            changes shapes or dtypes from step to step.
+    """
+    shapes = slots.inputs + slots.state + slots.coefficients
+    primals = [torch.zeros(shape, dtype=slots.dtype) for shape in shapes]
+    output_shapes: list[tuple[int, ...]] = []
+    single: list[bool] = []
+
+    def forward(*flat: Tensor) -> list[Tensor]:
+        with firing_context(surrogate):
+            made, state = slots.call(step, flat)
+        single[:] = [isinstance(made, Tensor)]
+        outputs = [made] if isinstance(made, Tensor) else list(made)
+        output_shapes[:] = [tuple(o.shape) for o in outputs]
+        return [o.to(slots.dtype) for o in outputs] + state
+
+    graph, constants = _trace(forward, primals, step)
+    outputs = tuple(output_shapes)
+    if needs is None:
+        return StepGraphs(slots, outputs, single[0], graph, constants)
+    advance = _outputs_of(graph, slice(len(outputs), None))
+    seeds = [torch.zeros(s, dtype=slots.dtype) for s in outputs + slots.state]
+    wanted = needs.inputs + (True,) * len(slots.state) + needs.coefficients
+
+    def backward(*flat: Tensor) -> list[Tensor]:
+        values, cotangents = flat[: len(shapes)], flat[len(shapes) :]
+        _, vjp = torch.func.vjp(forward, *values)
+        return [g for g, wants in zip(vjp(list(cotangents)), wanted, strict=True) if wants]
+
+    back, back_constants = _trace(backward, primals + seeds, step)
+    return StepGraphs(slots, outputs, single[0], graph, constants, advance, back, back_constants)
+
+
+def _as_field(value: Any, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    if not isinstance(value, Tensor) or value.shape != shape:
+        got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise TraceError(
+            f"engine.trace: a state field must keep its shape, {tuple(shape)} for one neuron, "
+            f"got {got}. Sum or select over the trailing axis before you return it."
+        )
+    return value.to(dtype)
+
+
+def _trace(
+    function: Callable[..., list[Tensor]], examples: list[Tensor], step: Step
+) -> tuple[fx.Graph, dict[str, Tensor]]:
+    """Trace twice: first through autograd, then functionalised and decomposed."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    try:
+        first = make_fx(function, tracing_mode="fake")(*examples)
+        second = make_fx(
+            torch.func.functionalize(first, remove="mutations_and_views"),
+            decomposition_table=_decompositions(),
+            tracing_mode="fake",
+        )(*examples)
+    except TraceError:
+        raise
+    except Exception as cause:
+        raise TraceError(_explain_failure(step, cause)) from cause
+    second.graph.eliminate_dead_code()
+    constants = {
+        str(node.target): getattr(second, str(node.target))
+        for node in second.graph.nodes
+        if node.op == "get_attr"
+    }
+    return second.graph, constants
+
+
+@functools.cache
+def _decompositions() -> dict[Any, Callable[..., Any]]:
+    from torch._decomp import core_aten_decompositions, get_decompositions
+
+    aten = torch.ops.aten
+    extra = get_decompositions([aten.rsub, aten.addcmul, aten.addcdiv, aten.lerp, aten.heaviside])
+    return {**core_aten_decompositions(), **extra}
+
+
+def _outputs_of(graph: fx.Graph, part: slice) -> fx.Graph:
+    """A copy of ``graph`` that computes only some of its outputs."""
+    copy = fx.Graph()
+    mapping: dict[fx.Node, fx.Node] = {}
+    result: Any = copy.graph_copy(graph, mapping)
+    copy.output(list(result)[part])
+    copy.eliminate_dead_code()
+    return copy
+
+
+def _explain_failure(step: Step, cause: Exception) -> str:
+    name = getattr(step, "__qualname__", None) or type(step).__name__
+    text = str(cause)
+    if "setup_context" in text:
+        return (
+            f"engine.trace: an autograd.Function in {name} must have a setup_context, got one in "
+            "the old style. Rewrite it: forward(*inputs) without ctx, "
+            "setup_context(ctx, inputs, output) that saves, backward(ctx, *grads); "
+            "or run it with backend='reference'."
+        )
+    if type(cause).__name__.startswith(("GuardOnDataDependent", "DataDependent")) or (
+        "data-dependent" in text
+    ):
+        return (
+            f"engine.trace: {name} must not branch on a tensor, got an `if`, `float()` or "
+            "`.item()` of a value that is known only while running. Use torch.where(condition, "
+            "a, b), or run it with backend='reference'."
+        )
+    return (
+        f"engine.trace: {name} must be made of tensor operations on one neuron, got "
+        f"{type(cause).__name__}: {text.splitlines()[0] if text else ''}. "
+        "Correct it, or run it with backend='reference'."
+    )

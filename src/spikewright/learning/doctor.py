@@ -1,0 +1,157 @@
+"""What keeps a network from learning, said layer by layer."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.engine.layer import Layer
+from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.learning.rule import Batch, Rule
+from spikewright.network import Network
+
+SILENT_BELOW = 1e-4
+SATURATED_ABOVE = 0.5
+FEW_IN_WINDOW = 0.001
+
+
+@dataclass(frozen=True)
+class LayerHealth:
+    """What `doctor` found in one spiking layer.
+
+    Attributes:
+        rate: spikes per step and neuron.
+        silent: share of neurons without a spike in the whole batch.
+        in_window: share of (step, sample, neuron) inside the surrogate's window: where the
+            derivative is at least a tenth of its peak.
+        gradient: norm of the loss gradient of the weights that lead into the layer; ``None``
+            if there are none.
+    """
+
+    name: str
+    rate: float
+    silent: float
+    in_window: float
+    gradient: float | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Findings for each spiking layer, and what to change."""
+
+    layers: tuple[LayerHealth, ...]
+    advice: tuple[str, ...]
+
+    def __str__(self) -> str:
+        width = max([len("layer"), *(len(h.name) for h in self.layers)])
+        head = f"{'layer':<{width}}  {'rate':>8}  {'silent':>7}  {'window':>7}  {'gradient':>9}"
+        rows = [
+            f"{h.name:<{width}}  {h.rate:8.4f}  {h.silent:7.1%}  {h.in_window:7.1%}  "
+            + (f"{h.gradient:9.2e}" if h.gradient is not None else f"{'–':>9}")
+            for h in self.layers
+        ]
+        advice = [f"- {line}" for line in self.advice] or ["Nothing stands out."]
+        return "\n".join([head, *rows, "", *advice])
+
+
+@dataclass(frozen=True)
+class _Probe(SurrogateGradient):
+    """A surrogate that counts how often the membrane is inside its window."""
+
+    inner: SurrogateGradient = field(default_factory=SurrogateGradient)
+    seen: list[int] = field(default_factory=lambda: [0, 0])
+
+    def derivative(self, u: Tensor) -> Tensor:
+        value = self.inner.derivative(u)
+        peak = self.inner.derivative(torch.zeros_like(u))
+        self.seen[0] += int((value >= 0.1 * peak).sum())
+        self.seen[1] += u.numel()
+        return value
+
+    @property
+    def share(self) -> float:
+        return self.seen[0] / self.seen[1] if self.seen[1] else 0.0
+
+
+def doctor(network: Network, batch: Batch | tuple[Tensor, Tensor], rule: Rule) -> Diagnosis:
+    """Examine a network on one batch; the network itself is not changed.
+
+    Runs a copy forward and backward on the reference backend with the rule's own loss.
+
+    Args:
+        batch: input (time, batch, *features) and targets (batch,).
+        rule: the learning rule, for its loss; one with a ``loss_of(network, batch)``.
+
+    >>> from spikewright import LI, LIF, Linear, Sequential
+    >>> from spikewright.learning import Surrogate
+    >>> net = Sequential(Linear(4, 10), LIF(v_threshold=100.0), Linear(10, 2), LI(), dt=1e-3)
+    >>> found = doctor(net, (torch.rand(20, 8, 4), torch.tensor([0, 1] * 4)), Surrogate())
+    >>> print(found.advice[0])
+    layer '1_lif' is silent: raise its input weights, lower v_threshold, or use aim_rates.
+    """
+    batch = Batch(*batch)
+    patient = copy.deepcopy(network)
+    probes = _instrument(patient)
+    for parameter in patient.parameters():
+        parameter.grad = None
+    loss, run = rule.loss_of(patient, batch)  # type: ignore[attr-defined]
+    loss.backward()
+    found: list[LayerHealth] = []
+    for name, probe in probes.items():
+        spikes = run.records[name]["spikes"].detach()
+        rate, silent = float(spikes.mean()), float((spikes.sum((0, 1)) == 0).double().mean())
+        found.append(LayerHealth(name, rate, silent, probe.share, _gradient(patient, name)))
+    return Diagnosis(tuple(found), tuple(line for h in found for line in advise(h)))
+
+
+def advise(health: LayerHealth) -> list[str]:
+    """What to change in a layer, worst first; empty if nothing stands out."""
+    name = f"layer {health.name!r}"
+    if health.rate < SILENT_BELOW:
+        return [
+            f"{name} is silent: raise its input weights, lower v_threshold, or use aim_rates."
+        ]
+    advice: list[str] = []
+    if health.rate > SATURATED_ABOVE:
+        advice.append(
+            f"{name} is saturated ({health.rate:.2f} spikes a step): lower its input weights, "
+            "raise v_threshold, or add UpperRate."
+        )
+    elif health.silent > 0.5:
+        advice.append(
+            f"{name}: {health.silent:.0%} of its neurons never fire: raise the input weights, or "
+            "add LowerRate."
+        )
+    if health.in_window < FEW_IN_WINDOW:
+        advice.append(
+            f"{name}: only {health.in_window:.2%} of its states are inside the surrogate's "
+            "window: widen the surrogate."
+        )
+    if health.gradient == 0:
+        advice.append(f"{name}: no gradient reaches its input weights: check what follows it.")
+    return advice
+
+
+def _instrument(network: Network) -> dict[str, _Probe]:
+    """Put a probe in place of each spiking layer's surrogate."""
+    probes: dict[str, _Probe] = {}
+    for name, layer in network.layers.items():
+        cells: Any = getattr(layer, "neuron", layer)
+        if layer.spiking and hasattr(cells, "surrogate"):
+            probes[name] = _Probe(inner=cells.surrogate)
+            cells.surrogate, cells.backend = probes[name], "reference"
+    return probes
+
+
+def _gradient(network: Network, name: str) -> float | None:
+    layers: list[Layer] = [
+        network.layers[source] for source in network.sources[name] if source in network.layers
+    ]
+    gradients = [p.grad for layer in layers for p in layer.parameters() if p.grad is not None]
+    if not gradients:
+        return None
+    return float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients])))

@@ -1,0 +1,67 @@
+"""What a learning rule is to the rest of the package: three calls and a value.
+
+The training loop knows a rule only by `Rule`. The rule owns its optimiser if it has one, the
+network state that it carries across batches and its read-out; all of that lives in the
+`RuleState` it hands back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+RuleState = Any
+"""A value that a checkpoint can hold: tensors, plain values (``None``, bool, int, float, str) and
+dicts (keys str or int), lists, tuples and named tuples of them, nested as deep as needed."""
+
+Metrics = Mapping[str, Any]
+"""Means over the samples of one batch, by name: floats or tensors of one element.
+
+Names with a meaning: ``loss``; ``accuracy`` (share of right answers, 0 to 1); ``rates``, a mapping
+of layer name to spikes per step and neuron; ``predictions``, from `Rule.evaluate` only, the class
+of each sample, (batch,) int64. Because all others are means over samples, a mean over batches
+weighted by their sizes is the exact mean over the data.
+"""
+
+
+class Batch(NamedTuple):
+    """One batch: ``x`` is (time, batch, *features), ``y`` the targets, (batch,)."""
+
+    x: Tensor
+    y: Tensor
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A way to change a network's weights from data.
+
+    The network is changed in place; everything else that lasts from one batch to the next is in
+    the rule state. With several processes each sees its share of the batch; a rule joins its
+    updates with `spikewright.learning.processes.average` or ``average_gradients``, which do
+    nothing in a single process.
+    """
+
+    def requirements(self, network: nn.Module) -> list[str]:
+        """Why the rule cannot train ``network``: one line a layer, with its name; else empty."""
+        ...
+
+    def init(self, network: nn.Module, *, total_steps: int | None = None) -> RuleState:
+        """The state before the first batch.
+
+        Args:
+            network: the network, already bound to its sizes.
+            total_steps: batches to come, for schedules; ``None`` where that is not known.
+        """
+        ...
+
+    def train_batch(
+        self, network: nn.Module, batch: Batch, rule_state: RuleState
+    ) -> tuple[Metrics, RuleState]:
+        """Learn from one batch; return what was measured and the next state."""
+        ...
+
+    def evaluate(self, network: nn.Module, batch: Batch, rule_state: RuleState) -> Metrics:
+        """Measure one batch and change nothing."""
+        ...

@@ -1,0 +1,226 @@
+"""Training by surrogate gradients: backpropagation through time with a stand-in for the spike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.coding import Count, Decoder, Mean
+from spikewright.engine.spike import learning_surrogate
+from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.errors import ParameterError, RuleError, nearest
+from spikewright.learning.losses import CrossEntropy, Loss
+from spikewright.learning.processes import average_gradients
+from spikewright.learning.regularisers import SpikeRate
+from spikewright.learning.rule import Batch, Metrics, RuleState
+from spikewright.network import Network, Run
+
+OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+Schedule = Literal["constant", "cosine", "step"]
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How gradients become weight changes.
+
+    Args:
+        optimiser: ``"adam"``, ``"adamw"`` or ``"sgd"``.
+        learning_rate: step size at the start.
+        schedule: ``"constant"``; ``"cosine"`` falls to zero over the planned steps; ``"step"``
+            multiplies by ``gamma`` at each ``period`` steps.
+        weight_decay: as the optimiser defines it.
+        clip: greatest norm of the whole gradient; ``None`` for none.
+        options: further arguments of the torch optimiser, for example ``{"momentum": 0.9}``.
+    """
+
+    optimiser: str = "adam"
+    learning_rate: float = 1e-3
+    schedule: Schedule = "constant"
+    period: int = 1000
+    gamma: float = 0.5
+    weight_decay: float = 0.0
+    clip: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimiser", OPTIMISERS), ("schedule", get_args(Schedule))):
+            if getattr(self, name) not in known:
+                raise ParameterError(
+                    f"Optimisation: {name} must be one of {', '.join(known)}, got "
+                    f"{getattr(self, name)!r}. {nearest(str(getattr(self, name)), known)}"
+                )
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ParameterError(
+                f"Optimisation: learning_rate must be positive and finite, got "
+                f"{self.learning_rate!r}. Start from 1e-3."
+            )
+
+    def rate(self, step: int, total_steps: int | None) -> float:
+        """The learning rate at a step.
+
+        >>> Optimisation(learning_rate=0.1, schedule="cosine").rate(50, 100)
+        0.05
+        """
+        if self.schedule == "step":
+            return self.learning_rate * self.gamma ** (step // self.period)
+        if self.schedule == "cosine" and total_steps:
+            done = min(step / total_steps, 1.0)
+            return self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * done))
+        return self.learning_rate
+
+    def make(self, parameters: list[Tensor], rate: float) -> torch.optim.Optimizer:
+        """A fresh torch optimiser; its state is put in from the rule's."""
+        kind: Any = OPTIMISERS[self.optimiser]
+        return kind(parameters, lr=rate, weight_decay=self.weight_decay, **self.options)
+
+
+class Surrogate:
+    """Learning rule: backpropagation through time with surrogate derivatives of the spikes.
+
+    The loss is a mean over the batch. Neftci, Mostafa and Zenke, IEEE Signal Processing Magazine
+    36(6), 2019.
+
+    Args:
+        decoder: turns the output into class scores; by default the spike count of a spiking
+            output and the mean over time of a membrane.
+        loss: of output, scores and targets.
+        surrogate: takes the place of each neuron's own surrogate derivative.
+        regularisers: of the spikes of the layers, added to the loss.
+        optimisation: an `Optimisation`, or give its fields: ``learning_rate=2e-3``.
+
+    >>> from spikewright import LI, LIF, Linear, Sequential
+    >>> net = Sequential(Linear(4, 20), LIF(tau_mem=5e-3), Linear(20, 2), LI(), dt=1e-3)
+    >>> rule = Surrogate(learning_rate=1e-2)
+    >>> state = rule.init(net)
+    >>> batch = Batch(torch.rand(20, 8, 4), torch.tensor([0, 1] * 4))
+    >>> losses = []
+    >>> for _ in range(10):
+    ...     metrics, state = rule.train_batch(net, batch, state)
+    ...     losses.append(float(metrics["loss"]))
+    >>> losses[-1] < losses[0]
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        decoder: Decoder | None = None,
+        loss: Loss | None = None,
+        surrogate: SurrogateGradient | None = None,
+        regularisers: tuple[SpikeRate, ...] = (),
+        optimisation: Optimisation | None = None,
+        **fields: Any,
+    ) -> None:
+        if optimisation is not None and fields:
+            raise ParameterError(
+                f"Surrogate: optimisation must be given once, got it and {', '.join(fields)}. "
+                "Put all of them into Optimisation(...)."
+            )
+        known = Optimisation.__dataclass_fields__
+        for name in fields:
+            if name not in known:
+                raise ParameterError(
+                    f"Surrogate: options must be decoder, loss, surrogate, regularisers or one of "
+                    f"{', '.join(known)}, got {name!r}. {nearest(name, known)}"
+                )
+        self.optimisation = optimisation or Optimisation(**fields)
+        self.decoder, self.loss = decoder, loss or CrossEntropy()
+        self.surrogate, self.regularisers = surrogate, tuple(regularisers)
+
+    def requirements(self, network: nn.Module) -> list[str]:
+        """Why this rule cannot train ``network``; see `Rule.requirements`."""
+        if not isinstance(network, Network):
+            return [f"network: must be a spikewright Network, is {type(network).__name__}"]
+        problems = [] if any(p.requires_grad for p in network.parameters()) else [
+            "network: has no parameter that may change"
+        ]  # fmt: skip
+        try:
+            self.loss.check_decoder(self._decoder(network).name)
+        except RuleError as cause:
+            last = next(reversed(network.layers))
+            problems.append(f"layer {last!r}: {cause}")
+        return problems
+
+    def init(self, network: nn.Module, *, total_steps: int | None = None) -> RuleState:
+        """Before the first batch: step 0 and no moments yet."""
+        return {"step": 0, "total_steps": total_steps, "moments": {}}
+
+    def train_batch(
+        self, network: nn.Module, batch: Batch, rule_state: RuleState
+    ) -> tuple[Metrics, RuleState]:
+        """One optimiser step on the mean loss of ``batch``; see `Rule.train_batch`."""
+        parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        for parameter in parameters.values():
+            parameter.grad = None
+        with learning_surrogate(self.surrogate):
+            loss, scores, run = self._loss(network, batch)
+            loss.backward()
+        average_gradients(parameters.values(), len(batch.y))
+        if self.optimisation.clip is not None:
+            nn.utils.clip_grad_norm_(parameters.values(), self.optimisation.clip)
+        moments = self._step(parameters, rule_state)
+        after = {**rule_state, "step": rule_state["step"] + 1, "moments": moments}
+        return _metrics(network, loss, scores, batch, run), after
+
+    def evaluate(self, network: nn.Module, batch: Batch, rule_state: RuleState) -> Metrics:
+        """Loss, accuracy, rates and predictions of ``batch``; see `Rule.evaluate`."""
+        with torch.no_grad():
+            loss, scores, run = self._loss(network, batch)
+        measured = _metrics(network, loss, scores, batch, run)
+        return {**measured, "predictions": scores.argmax(-1)}
+
+    def loss_of(self, network: Network, batch: Batch) -> tuple[Tensor, Run]:
+        """The loss of a batch, differentiable, and the run it came from."""
+        with learning_surrogate(self.surrogate):
+            loss, _, run = self._loss(network, batch)
+        return loss, run
+
+    def _loss(self, network: Any, batch: Batch) -> tuple[Tensor, Tensor, Run]:
+        run: Run = network.run(batch.x)
+        output = run.output.float() if run.output.dtype in _HALF else run.output
+        scores = self._decoder(network)(output)
+        loss = self.loss(output, scores, batch.y)
+        if self.regularisers:
+            spikes = {n: r["spikes"] for n, r in run.records.items() if "spikes" in r}
+            loss = loss + torch.stack([r(spikes) for r in self.regularisers]).sum()
+        return loss, scores, run
+
+    def _step(self, parameters: dict[str, nn.Parameter], rule_state: RuleState) -> dict[str, Any]:
+        """Let the torch optimiser work on moments that live in the rule's state."""
+        used = {n: p for n, p in parameters.items() if p.grad is not None}
+        if not used:
+            return rule_state["moments"]
+        rate = self.optimisation.rate(rule_state["step"], rule_state["total_steps"])
+        optimiser = self.optimisation.make(list(used.values()), rate)
+        for name, parameter in used.items():
+            if name in rule_state["moments"]:
+                optimiser.state[parameter] = dict(rule_state["moments"][name])
+        optimiser.step()
+        made = {name: dict(optimiser.state[parameter]) for name, parameter in used.items()}
+        return {**rule_state["moments"], **made}
+
+    def _decoder(self, network: Network) -> Decoder:
+        if self.decoder is not None:
+            return self.decoder
+        last = network.layers[next(reversed(network.layers))]
+        return Count() if last.spiking else Mean()
+
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def _metrics(network: nn.Module, loss: Tensor, scores: Tensor, batch: Batch, run: Run) -> Metrics:
+    """Means over the batch, on the way to the training loop."""
+    with torch.no_grad():
+        right = (scores.argmax(-1) == batch.y).double().mean()
+        rates = {n: r["spikes"].mean() for n, r in run.records.items() if "spikes" in r}
+    return {"loss": loss.detach(), "accuracy": right, "rates": rates}

@@ -1,0 +1,331 @@
+"""Layers joined into a network, in sequence or as a graph, with their state threaded through."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from spikewright.engine.checks import check_finite, check_sequence
+from spikewright.engine.layer import Layer, Shape, State
+from spikewright.errors import NetworkError, ShapeError, nearest
+from spikewright.units import check_dt, format_seconds
+
+INPUT = "input"
+NetworkState = dict[str, State]
+
+
+class Run(NamedTuple):
+    """What `Network.run` returns.
+
+    ``output`` (time, batch, *features) and ``state`` as `Network.forward` gives them;
+    ``records[layer][field]`` is a trace, (time, batch, *n).
+    """
+
+    output: Tensor
+    state: NetworkState
+    records: dict[str, dict[str, Tensor]]
+
+
+class Network(nn.Module):
+    """Layers and the edges between them; see `Sequential` and `Graph`.
+
+    Attributes:
+        layers: the layers by name, in the order in which they run.
+        sources: the names each layer takes its input from; several are added up.
+        dt: time step in seconds.
+        shape: shape of one input without time and batch, once known.
+    """
+
+    def __init__(
+        self, layers: Mapping[str, Layer], sources: Mapping[str, tuple[str, ...]], dt: float
+    ) -> None:
+        super().__init__()
+        self.dt = check_dt(type(self).__name__, dt)
+        self.shape: Shape | None = None
+        for name, layer in layers.items():
+            _check_layer(type(self).__name__, name, layer)
+        self.nodes = nn.ModuleDict(layers)
+        self.sources = dict(sources)
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        return dict(self.nodes.items())  # type: ignore[arg-type]
+
+    def build(self, shape: Iterable[int]) -> Shape:
+        """Bind all layers to the feature shape of one input; return that of the output.
+
+        Makes the parameters whose sizes were left open. The first forward pass does the same;
+        an optimiser needs it done before.
+
+        Raises:
+            NetworkError: two layers do not fit together; names them.
+        """
+        shapes: dict[str, Shape] = {INPUT: tuple(int(size) for size in shape)}
+        for name, layer in self.layers.items():
+            found = {shapes[source] for source in self.sources[name]}
+            if len(found) > 1:
+                raise NetworkError(
+                    f"network: inputs of layer {name!r} must have one shape, got "
+                    f"{ {source: shapes[source] for source in self.sources[name]} }. "
+                    "They are added up; make the shapes equal."
+                )
+            try:
+                shapes[name] = layer.build(found.pop(), self.dt)
+            except (NetworkError, ValueError) as cause:
+                raise type(cause)(f"network: layer {name!r}: {cause}") from cause
+        self.shape = shapes[INPUT]
+        return shapes[next(reversed(shapes))]
+
+    def forward(self, x: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
+        """Run the network over a sequence.
+
+        Args:
+            x: (time, batch, *features); integers are converted.
+            state: what an earlier call returned for the same samples; ``None`` starts afresh.
+                Two runs of T1 and T2 steps equal one of T1 + T2.
+
+        Returns:
+            The output of the last layer, (time, batch, *features), and the state by layer name.
+
+        Raises:
+            ShapeError: ``x`` has another rank or size, is empty or not finite, or ``state``
+                belongs to another batch size or network.
+        """
+        output, state, _ = self.run(x, state, record=())
+        return output, state
+
+    def run(
+        self,
+        x: Tensor,
+        state: NetworkState | None = None,
+        record: Iterable[str] = ("spikes",),
+    ) -> Run:
+        """Like `forward`, with traces of what the neurons did.
+
+        Args:
+            record: ``"spikes"`` (output of spiking layers) and names of state fields such as
+                ``"v"``; each layer gives those it has. Traces take part in the gradient.
+        """
+        x = self._accept(x, state)
+        record = tuple(record)
+        values: dict[str, Tensor] = {INPUT: x}
+        after: NetworkState = {}
+        records: dict[str, dict[str, Tensor]] = {}
+        for name, layer in self.layers.items():
+            total = sum_inputs([values[source] for source in self.sources[name]])
+            before = (state or {}).get(name)
+            values[name], last, traces = _run_layer(layer, total, before, record)
+            if last is not None:
+                after[name] = last
+            if traces:
+                records[name] = traces
+        return Run(values[next(reversed(values))], after, records)
+
+    def explain(self, x: Tensor) -> str:
+        """A line for each layer: which backend runs it for an input like ``x``, and why."""
+        self._accept(x, None)
+        width = max(map(len, self.layers))
+        lines = [f"{'network':<{width}}  dt {format_seconds(self.dt)}, input {tuple(x.shape)}"]
+        for name, layer in self.layers.items():
+            choice = getattr(layer, "choice", None)
+            how = str(choice(x)) if choice else "torch (one product for all steps)"
+            lines.append(f"{name:<{width}}  {type(layer).__name__}: {how}")
+        return "\n".join(lines)
+
+    def check_state(self, state: NetworkState, batch: int) -> None:
+        """Raise ShapeError unless ``state`` belongs to this network and ``batch`` samples."""
+        for name, value in state.items():
+            if name not in self.nodes:
+                raise ShapeError(
+                    f"network: state must name layers of this network, got {name!r}. "
+                    f"{nearest(name, self.nodes)}"
+                )
+            for leaf in pytree.tree_leaves(value):
+                if isinstance(leaf, Tensor) and leaf.shape[0] != batch:
+                    raise ShapeError(
+                        f"network: state of layer {name!r} must be of the input's batch size "
+                        f"{batch}, got {leaf.shape[0]}. Pass None for a fresh start, or the "
+                        "state of the same samples."
+                    )
+
+    def _accept(self, x: Tensor, state: NetworkState | None) -> Tensor:
+        check_sequence("network", x, self.shape)
+        x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        check_finite("network", x)
+        if self.shape is None:
+            self.build(x.shape[2:])
+        if state:
+            self.check_state(state, x.shape[1])
+        return x
+
+    def extra_repr(self) -> str:
+        return f"dt={format_seconds(self.dt)}"
+
+
+class Sequential(Network):
+    """Layers one after the other.
+
+    Args:
+        *layers: layers, or one mapping of names to layers. Unnamed ones are called by their
+            place and kind, ``"0_linear"``, ``"1_lif"``, ...
+        dt: time step in seconds, for all layers.
+        shape: feature shape of one input; taken from the first layer or the first input if left
+            out.
+
+    Raises:
+        NetworkError: no layers, or two that do not fit together.
+
+    >>> from spikewright import LI, LIF, Linear
+    >>> net = Sequential(Linear(5, 20), LIF(tau_mem=10e-3), Linear(20, 3), LI(), dt=1e-3)
+    >>> out, state = net(torch.rand(50, 8, 5))
+    >>> out.shape, sorted(state)
+    (torch.Size([50, 8, 3]), ['1_lif', '3_li'])
+    """
+
+    def __init__(
+        self,
+        *layers: Layer | Mapping[str, Layer],
+        dt: float,
+        shape: Iterable[int] | None = None,
+    ) -> None:
+        named = _name(layers)
+        if not named:
+            raise NetworkError(
+                "Sequential: layers must be at least one, got none. Pass Linear(5, 3), say."
+            )
+        names = list(named)
+        super().__init__(named, {n: (s,) for s, n in zip([INPUT, *names], names, strict=False)}, dt)
+        first = getattr(named[names[0]], "in_features", None)
+        if shape is not None or isinstance(first, int):
+            self.build(shape if shape is not None else (first or 0,))
+
+
+class Graph(Network):
+    """Layers joined by edges, for skip connections and branches.
+
+    Args:
+        layers: layers by name.
+        edges: pairs of names (from, to); ``"input"`` is the network's input. Edges that meet at
+            a layer are added up. The one layer without an outgoing edge gives the output.
+        dt: time step in seconds, for all layers.
+        shape: feature shape of one input; taken from the first input if left out.
+
+    Raises:
+        NetworkError: an unknown name, a cycle, a layer that nothing reaches, or several outputs.
+
+    >>> from spikewright import LIF, Linear
+    >>> net = Graph(
+    ...     {"in": Linear(4, 4), "a": LIF(), "b": Linear(4, 4), "out": LIF()},
+    ...     edges=[("input", "in"), ("in", "a"), ("a", "b"), ("b", "out"), ("a", "out")],
+    ...     dt=1e-3,
+    ... )
+    >>> net(torch.rand(10, 2, 4))[0].shape
+    torch.Size([10, 2, 4])
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, Layer],
+        edges: Iterable[tuple[str, str]],
+        *,
+        dt: float,
+        shape: Iterable[int] | None = None,
+    ) -> None:
+        sources = _sources(layers, edges)
+        super().__init__({name: layers[name] for name in sources}, sources, dt)
+        if shape is not None:
+            self.build(shape)
+
+
+def sum_inputs(values: list[Tensor]) -> Tensor:
+    """The sum of the inputs that meet at a layer."""
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
+
+
+def _run_layer(
+    layer: Layer, x: Tensor, state: State, record: tuple[str, ...]
+) -> tuple[Tensor, State, dict[str, Tensor]]:
+    """One layer's output, state and the traces it has of those asked for."""
+    run = getattr(layer, "run", None)
+    if run is None or not record:
+        return (*layer(x, state), {})
+    names: tuple[str, ...] = layer.field_names()  # type: ignore[operator]
+    fields = tuple(field for field in record if field in names)
+    y, state, traces = run(x, state, record=fields)
+    spikes = {"spikes": y} if layer.spiking and "spikes" in record else {}
+    return y, state, {**spikes, **traces}
+
+
+def _name(layers: tuple[Layer | Mapping[str, Layer], ...]) -> dict[str, Layer]:
+    named: dict[str, Layer] = {}
+    for index, item in enumerate(layers):
+        if isinstance(item, Mapping):
+            named.update(item)
+        else:
+            named[f"{index}_{type(item).__name__.lower()}"] = item
+    return named
+
+
+def _check_layer(where: str, name: str, layer: Any) -> None:
+    if not isinstance(layer, Layer):
+        way = "Wrap it: Fold(module) applies a torch module at each step."
+        raise NetworkError(
+            f"{where}: layer {name!r} must be a spikewright Layer, got {type(layer).__name__}. "
+            f"{way if isinstance(layer, nn.Module) else 'Pass layers.'}"
+        )
+    if name == INPUT or "." in name or not name:
+        raise NetworkError(
+            f"{where}: a layer's name must be non-empty, without '.', and not 'input', got "
+            f"{name!r}. Rename it."
+        )
+
+
+def _sources(
+    layers: Mapping[str, Layer], edges: Iterable[tuple[str, str]]
+) -> dict[str, tuple[str, ...]]:
+    """For each layer, in running order, where its input comes from."""
+    found: dict[str, list[str]] = {name: [] for name in layers}
+    starts: set[str] = set()
+    for source, target in edges:
+        for name in (source, target):
+            if name not in layers and (name != INPUT or name == target):
+                raise NetworkError(
+                    f"Graph: edges must join layers, got {name!r} in {(source, target)}. "
+                    f"{nearest(name, [INPUT, *layers])}"
+                )
+        found[target].append(source)
+        starts.add(source)
+    lonely = [name for name, sources in found.items() if not sources]
+    if lonely:
+        raise NetworkError(
+            f"Graph: every layer must have an incoming edge, got none for {lonely}. "
+            "Join it to 'input' or to another layer."
+        )
+    ends = [name for name in layers if name not in starts]
+    order = _order(found)
+    if len(ends) != 1:
+        raise NetworkError(
+            f"Graph: exactly one layer must have no outgoing edge, got {ends}. "
+            "That layer gives the output; join the others to it."
+        )
+    order.remove(ends[0])
+    return {name: tuple(found[name]) for name in [*order, ends[0]]}
+
+
+def _order(sources: Mapping[str, list[str]]) -> list[str]:
+    try:
+        order = graphlib.TopologicalSorter(sources).static_order()
+        return [name for name in order if name != INPUT]
+    except graphlib.CycleError as cause:
+        raise NetworkError(
+            f"Graph: edges must not form a cycle, got {' -> '.join(cause.args[1])}. "
+            "Use Recurrent(neuron, connection) for feedback."
+        ) from cause

@@ -1,0 +1,27 @@
+"""Neuron models, one a file: parameters, state, coefficients and step."""
+
+from spikewright.neurons.adaptive_lif import AdaptiveLIF
+from spikewright.neurons.base import Neuron
+from spikewright.neurons.cuba_li import CubaLI
+from spikewright.neurons.cuba_lif import CubaLIF
+from spikewright.neurons.firing import Firing
+from spikewright.neurons.integrate_and_fire import IF
+from spikewright.neurons.li import LI
+from spikewright.neurons.lif import LIF
+from spikewright.neurons.multi_synapse_lif import MultiSynapseLIF
+from spikewright.neurons.parameters import Value, learnable, time_constant
+
+__all__ = [
+    "IF",
+    "LI",
+    "LIF",
+    "AdaptiveLIF",
+    "CubaLI",
+    "CubaLIF",
+    "Firing",
+    "MultiSynapseLIF",
+    "Neuron",
+    "Value",
+    "learnable",
+    "time_constant",
+]

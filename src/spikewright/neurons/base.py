@@ -1,0 +1,311 @@
+"""A neuron layer: parameters and two pure functions, run over sequences by the engine."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from spikewright import seeding
+from spikewright.engine.checks import check_sequence
+from spikewright.engine.layer import Layer, Shape
+from spikewright.engine.reference import Feedback
+from spikewright.engine.scan import Backend, Choice, choose_backend, scan, scan_feedback
+from spikewright.engine.spike import DEFAULT_SURROGATE
+from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.engine.trace import Step
+from spikewright.errors import NetworkError, ParameterError, ShapeError
+from spikewright.neurons.extras import NoiseState, RefractoryState, with_noise, with_refractory
+from spikewright.neurons.firing import Firing
+from spikewright.neurons.parameters import ParameterSet
+
+
+class Neuron(Layer):
+    """A layer of neurons. A model is a subclass that names its parts; the engine does the rest.
+
+    A model sets ``Params`` (a dataclass of SI values), ``State`` (a NamedTuple of tensors) and
+    two static functions:
+
+    - ``coefficients(params, dt)``: a NamedTuple of what the loop needs, once per call;
+    - ``step(x, state, coefficients) -> (spikes, state)``: one time step.
+
+    It may set ``initial(params) -> State`` (zeros by default). A step that takes the keyword
+    ``firing`` gets the layer's reset options.
+
+    Args:
+        surrogate: derivative of a spike in the backward pass.
+        firing: reset, spikes in one step, and ``>`` or ``>=``; a `Firing`.
+        refractory: seconds of silence after a spike, with the membrane held. Needs a field ``v``.
+        noise: diffusion of the membrane, in units of v per square root of a second.
+        backend: ``"auto"``, ``"reference"`` or ``"cpu"``.
+        options_of_step: static, hashable keywords that a model hands to its two functions.
+        **parameters: fields of ``Params``; a number, one for each neuron, or `learnable`.
+
+    Raises:
+        ParameterError: an unknown parameter or a value outside its range.
+
+    State: ``State``, inside a `RefractoryState` or `NoiseState` where those options are used.
+    """
+
+    Params: ClassVar[type]
+    State: ClassVar[type]
+    coefficients: ClassVar[Callable[[Any, float], Any]]
+    step: ClassVar[Callable[..., tuple[Any, Any]]]
+    least_tau: ClassVar[float] = 0.1
+    """Smallest time constant in time steps at which the update is still meaningful."""
+    spiking = True
+
+    def __init__(
+        self,
+        *,
+        surrogate: SurrogateGradient = DEFAULT_SURROGATE,
+        firing: Firing | None = None,
+        refractory: float = 0.0,
+        noise: float = 0.0,
+        backend: Backend = "auto",
+        options_of_step: Mapping[str, Any] | None = None,
+        **parameters: Any,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.surrogate, self.firing, self.backend = surrogate, firing or Firing(), backend
+        self.refractory = _non_negative(name, "refractory", refractory)
+        self.noise = _non_negative(name, "noise", noise)
+        if (noise or refractory) and "v" not in getattr(self.State, "_fields", ()):
+            raise ParameterError(
+                f"{name}: noise and refractory must be zero for a state without a membrane 'v', "
+                f"got noise={noise}, refractory={refractory}. Name the membrane v."
+            )
+        self.options_of_step = dict(options_of_step or {})
+        if _takes(type(self).step, "firing"):
+            self.options_of_step["firing"] = self.firing
+        elif firing is not None:
+            raise ParameterError(
+                f"{name}: firing must be left out for a step without that keyword, got {firing}. "
+                "Write the reset into the step, or let the step take firing."
+            )
+        self.parameter_set = ParameterSet(name, self.Params, parameters)
+
+    def params(self) -> Any:
+        """The parameters as a dataclass of tensors, SI units, differentiable."""
+        return self.parameter_set.get(len(self.shape or (1,)))
+
+    @staticmethod
+    def initial(params: Any) -> Any:
+        """The state of a neuron that was never driven; ``None`` stands for zeros."""
+        return None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self.parameter_set.check_shape(shape)
+        return shape
+
+    def build(self, shape: Shape, dt: float) -> Shape:
+        output = super().build(shape, dt)
+        self.parameter_set.check_step(dt, self.least_tau)
+        return output
+
+    def initial_state(self, batch: int) -> Any:
+        """The state of a fresh start for ``batch`` samples."""
+        features = self.output_shape(self._bound_shape())
+        params = self.params()
+        reference = self._example(params)
+        state = self.initial(params)
+        if state is None:
+            state = self.State(*(reference.new_zeros(()) for _ in self.State._fields))
+        state = self.State(*(_spread(s, batch, features) for s in state))
+        if self.refractory:
+            state = RefractoryState(state, reference.new_zeros((batch, *features)))
+        if self.noise:
+            first = torch.randint(2**62, (1,), device=reference.device)
+            sample = first + torch.arange(batch, device=reference.device)
+            state = NoiseState(state, sample, torch.zeros_like(sample))
+        return state
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Run the neurons over a sequence.
+
+        Args:
+            x: input current, (time, batch, *n).
+            state: what an earlier call returned, or ``None`` for a fresh start.
+
+        Returns:
+            Spikes (or for a readout the membrane), (time, batch, *n), and the last state.
+
+        Raises:
+            ShapeError: ``x`` does not fit, or ``state`` is of another batch size.
+        """
+        outputs, state, _ = self.run(x, state)
+        return outputs, state
+
+    def run(
+        self, x: Tensor, state: Any = None, record: tuple[str, ...] = ()
+    ) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        """Like `forward`, and traces of state fields: name -> (time, batch, *n)."""
+        inputs, inner, wrap = self._prepare(x, state)
+        outputs, last = scan(
+            self.bound_step(record), inputs, inner, self.bound_coefficients(), **self._engine()
+        )
+        return _first(outputs, wrap(last), record)
+
+    def run_feedback(
+        self, x: Tensor, state: Any, feedback: Feedback, record: tuple[str, ...] = ()
+    ) -> tuple[Tensor, Any, dict[str, Tensor], Feedback]:
+        """Like `run`, with the spikes of each step fed back into the next."""
+        inputs, inner, wrap = self._prepare(x, state)
+        step, c = self.bound_step(record), self.bound_coefficients()
+        outputs, last, feedback = scan_feedback(
+            step, inputs, inner, c, feedback, **self._engine()
+        )
+        return (*_first(outputs, wrap(last), record), feedback)
+
+    def _prepare(self, x: Tensor, state: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
+        """Inputs and state of the step, and what puts its last state back into the layer's."""
+        x = self._accept(x)
+        state = self.initial_state(x.shape[1]) if state is None else state
+        self._check_state(state, x.shape[1])
+        if not isinstance(state, NoiseState):
+            return x, state, lambda last: last
+        features = self.output_shape(self._bound_shape())
+        dtype = self._example(self.params()).dtype
+        first, steps = int(state.clock[0]), x.shape[0]
+        xi = seeding.normal(0, state.sample, first, steps, features, dtype)
+        sample, clock = state.sample, state.clock + steps
+        return (x, xi), state.neuron, lambda last: NoiseState(last, sample, clock)
+
+    def _engine(self) -> dict[str, Any]:
+        features = self.output_shape(self._bound_shape())
+        return {"features": features, "surrogate": self.surrogate, "backend": self.backend}
+
+    def bound_coefficients(self) -> Any:
+        """Coefficients at the network's dt, those of the options included; differentiable."""
+        params = self.params()
+        dt = self._bound_dt()
+        function = type(self).coefficients
+        options = {k: v for k, v in self.options_of_step.items() if _takes(function, k)}
+        c = function(params, dt, **options)
+        reference = self._example(params)
+        if self.noise:
+            c = (c, reference.new_tensor(self.noise * math.sqrt(dt)))
+        if self.refractory:
+            c = (c, reference.new_tensor(float(round(self.refractory / dt))))
+        return c
+
+    def bound_step(self, record: tuple[str, ...] = ()) -> Step:
+        """The step the engine runs: the model's with this layer's options."""
+        options = tuple(sorted(self.options_of_step.items()))
+        return _assemble(type(self).step, options, bool(self.noise), bool(self.refractory), record)
+
+    def choice(self, x: Tensor) -> Choice:
+        """The backend that would run ``x``, and why."""
+        return choose_backend(x, self._example(self.params()).dtype, self.backend)
+
+    def field_names(self) -> tuple[str, ...]:
+        """State fields that `run` can record."""
+        return self.State._fields  # type: ignore[attr-defined]
+
+    def extra_repr(self) -> str:
+        values = [f"{n}={_short(self.parameter_set.value(n))}" for n in self.parameter_set.fields]
+        return ", ".join(values)
+
+    def _accept(self, x: Tensor) -> Tensor:
+        check_sequence(type(self).__name__, x, self.shape)
+        if self.shape is None:
+            self.build(tuple(x.shape[2:]), self._bound_dt())
+        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+    def _check_state(self, state: Any, batch: int) -> None:
+        first = next(iter(unwrap(state)), None)
+        if first is not None and first.shape[0] != batch:
+            raise ShapeError(
+                f"{type(self).__name__}: state must be of the input's batch size {batch}, got "
+                f"{first.shape[0]}. Pass state=None for a fresh start, or the same samples."
+            )
+
+    def _example(self, params: Any) -> Tensor:
+        for name in self.parameter_set.fields:
+            return getattr(params, name)
+        return torch.zeros(())
+
+    def _bound_dt(self) -> float:
+        if self.dt is None:
+            raise NetworkError(
+                f"{type(self).__name__}: dt must be bound before the layer runs, got None. "
+                "Put the layer in a network with dt=..., or call layer.build(shape, dt)."
+            )
+        return self.dt
+
+    def _bound_shape(self) -> Shape:
+        assert self.shape is not None
+        return self.shape
+
+
+def _first(
+    outputs: Any, last: Any, record: tuple[str, ...]
+) -> tuple[Tensor, Any, dict[str, Tensor]]:
+    """Spikes, state and named traces from the outputs of a recording step."""
+    if isinstance(outputs, tuple):
+        return outputs[0], last, dict(zip(record, outputs[1:], strict=True))
+    return outputs, last, {}
+
+
+def unwrap(state: Any) -> Any:
+    """The model's own state inside those of its options."""
+    while isinstance(state, RefractoryState | NoiseState):
+        state = state.neuron
+    return state
+
+
+@functools.lru_cache(maxsize=512)
+def _assemble(
+    step: Callable[..., tuple[Any, Any]],
+    options: tuple[tuple[str, Any], ...],
+    noise: bool,
+    refractory: bool,
+    record: tuple[str, ...],
+) -> Step:
+    """One function object for each combination, so that the engine finds its kernel again."""
+    bound: Step = functools.partial(step, **dict(options)) if options else step
+    if noise:
+        bound = with_noise(bound)
+    if refractory:
+        bound = with_refractory(bound)
+    return _recording(bound, record) if record else bound
+
+
+def _recording(step: Step, record: tuple[str, ...]) -> Step:
+    def recording_step(x: Any, state: Any, c: Any) -> tuple[Any, Any]:
+        spikes, state = step(x, state, c)
+        return (spikes, *(getattr(unwrap(state), name) for name in record)), state
+
+    return recording_step
+
+
+@functools.cache
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    import inspect
+
+    return name in inspect.signature(function).parameters
+
+
+def _spread(value: Tensor, batch: int, features: Shape) -> Tensor:
+    """A field's start for every sample and neuron, trailing axis kept."""
+    trailing = value.shape[len(features) :] if value.ndim > len(features) else ()
+    return value.expand(batch, *features, *trailing)
+
+
+def _non_negative(where: str, name: str, value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise ParameterError(
+            f"{where}: {name} must be zero or positive, got {value!r}. Use 0.0 for none."
+        )
+    return float(value)
+
+
+def _short(value: Tensor) -> str:
+    if value.numel() == 1:
+        return f"{value.item():.4g}"
+    return f"{value.min().item():.4g}…{value.max().item():.4g}"

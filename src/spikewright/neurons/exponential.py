@@ -1,0 +1,40 @@
+"""Coefficients of exact exponential integration."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_SERIES_BELOW = {torch.float32: 1e-2, torch.float64: 1e-4}
+
+
+def relative_expm1(z: Tensor) -> Tensor:
+    """``expm1(z) / z``, exact near zero in value and gradient.
+
+    The formula and its derivative are 0/0 at zero, and the derivative cancels around it, so a
+    series takes over there. Each branch of ``where`` sees an argument that is harmless to it,
+    or its gradient would be NaN times zero.
+
+    >>> relative_expm1(torch.tensor([0.0, 1.0]))
+    tensor([1.0000, 1.7183])
+    """
+    small = z.abs() < _SERIES_BELOW.get(z.dtype, 1e-2)
+    near = torch.where(small, z, torch.zeros_like(z))
+    far = torch.where(small, torch.ones_like(z), z)
+    series = 1 + near / 2 * (1 + near / 3 * (1 + near / 4 * (1 + near / 5)))
+    return torch.where(small, series, torch.expm1(far) / far)
+
+
+def synaptic_gain(tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
+    """What a unit of synaptic current adds to the membrane during one step.
+
+    ``k = (dt / tau_mem) exp(-dt / tau_syn) phi(z)`` with ``z = dt (1 / tau_syn - 1 / tau_mem)``
+    and ``phi(z) = expm1(z) / z``: the solution of ``tau_mem dv/dt = -v + i``,
+    ``tau_syn di/dt = -i`` after dt, free of cancellation at ``tau_mem = tau_syn``.
+
+    Args:
+        tau_mem, tau_syn: s, broadcastable to each other.
+        dt: s.
+    """
+    z = dt * (tau_mem - tau_syn) / (tau_mem * tau_syn)
+    return (dt / tau_mem) * torch.exp(-dt / tau_syn) * relative_expm1(z)

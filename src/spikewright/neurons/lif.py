@@ -1,0 +1,85 @@
+"""Leaky integrate-and-fire with delta synapses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikewright.neurons.base import Neuron
+from spikewright.neurons.firing import Firing, fire
+from spikewright.neurons.parameters import Tensors, Value, time_constant
+
+
+@dataclass(frozen=True)
+class LIFParams:
+    """``tau_mem`` in s; potentials in the units of ``v``; ``r`` turns input into potential."""
+
+    tau_mem: Value = time_constant(20e-3)
+    v_threshold: Value = 1.0
+    v_leak: Value = 0.0
+    v_reset: Value = 0.0
+    r: Value = 1.0
+
+
+class LIFState(NamedTuple):
+    """Membrane potential, (batch, *n)."""
+
+    v: Tensor
+
+
+class LIFCoefficients(NamedTuple):
+    decay: Tensor
+    gain: Tensor
+    v_threshold: Tensor
+    v_leak: Tensor
+    v_reset: Tensor
+
+
+def lif_coefficients(p: Tensors[Any], dt: float) -> LIFCoefficients:
+    """``decay = exp(-dt / tau_mem)`` and ``gain = r (1 - decay)``."""
+    gain = p.r * -torch.expm1(-dt / p.tau_mem)
+    return LIFCoefficients(torch.exp(-dt / p.tau_mem), gain, p.v_threshold, p.v_leak, p.v_reset)
+
+
+def lif_integrate(x: Tensor, v: Tensor, c: LIFCoefficients) -> Tensor:
+    """v <- v_leak + decay (v - v_leak) + gain x, exact for input constant over the step."""
+    return c.v_leak + c.decay * (v - c.v_leak) + c.gain * x
+
+
+def lif_step(
+    x: Tensor, state: LIFState, c: LIFCoefficients, firing: Firing = Firing()
+) -> tuple[Tensor, LIFState]:
+    """Advance leaky integrate-and-fire neurons by one step.
+
+    v <- v_leak + decay (v - v_leak) + gain x;  s = 1 where v > v_threshold
+    Order: x[t] reaches s[t] in the same step; the reset acts in the same step.
+
+    Args:
+        x: input current, (batch, *n), constant over the step.
+    """
+    spikes, v = fire(lif_integrate(x, state.v, c), c.v_threshold, c.v_reset, firing)
+    return spikes, LIFState(v)
+
+
+class LIF(Neuron):
+    """Leaky integrate-and-fire neurons: ``tau_mem dv/dt = v_leak - v + r I``.
+
+    Order of update: see `lif_step`. Parameters: see `LIFParams`. Gradient of a spike:
+    `surrogate`.
+
+    >>> neuron = LIF(tau_mem=10e-3)
+    >>> _ = neuron.build((1,), dt=1e-3)
+    >>> spikes, state = neuron(torch.full((12, 1, 1), 1.5))
+    >>> int(spikes.flatten().argmax())  # v(t) = 1.5 (1 - exp(-t / tau)) passes 1 at 10.99 ms
+    10
+    """
+
+    Params, State = LIFParams, LIFState
+    coefficients, step = staticmethod(lif_coefficients), staticmethod(lif_step)
+
+    @staticmethod
+    def initial(params: Tensors[LIFParams]) -> LIFState:
+        return LIFState(params.v_leak)

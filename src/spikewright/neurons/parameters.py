@@ -1,0 +1,210 @@
+"""Parameters of neurons: physical values, scalar or per neuron, learnable on request."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.errors import ParameterError, nearest
+from spikewright.units import format_seconds
+
+BOUNDS_FACTOR = 20.0
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """A value that training may change; make one with `learnable`."""
+
+    value: Any
+    bounds: tuple[float, float] | None = None
+
+
+P = TypeVar("P")
+
+
+class Tensors(Generic[P]):
+    """The parameters dataclass ``P`` with a tensor for each value, as the two functions see it."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Tensor: ...
+
+
+Value = float | Tensor | Learnable | tuple[float, ...]
+"""A physical value: a number for all neurons, a tensor for each one, or learnable."""
+
+
+def learnable(
+    value: float | Tensor | tuple[float, ...], bounds: tuple[float, float] | None = None
+) -> Any:
+    """Mark a parameter as one that training may change.
+
+    A time constant is stored as its place between its bounds on a logarithmic scale, so no
+    optimiser step can leave them; without ``bounds`` they are a factor of 20 to either side.
+    Other values are stored as they are, or if bounds are given as their place between them.
+
+    Args:
+        value: initial value, SI units. A tensor of the layer's shape makes one for each neuron.
+        bounds: least and greatest value.
+
+    >>> learnable(20e-3, bounds=(5e-3, 80e-3))
+    Learnable(value=0.02, bounds=(0.005, 0.08))
+    """
+    return Learnable(value, bounds)
+
+
+def time_constant(default: float | tuple[float, ...], *, several: bool = False) -> Any:
+    """A dataclass field for a time in seconds: positive, learnable on a logarithmic scale.
+
+    Args:
+        default: value in s.
+        several: whether each neuron has a tuple of them, along a trailing axis.
+    """
+    return dataclasses.field(default=default, metadata={"unit": "s", "several": several})
+
+
+class ParameterSet(nn.Module):
+    """The values of a parameters dataclass, as buffers and, where learnable, parameters.
+
+    Args:
+        where: name for error messages.
+        kind: the dataclass.
+        values: its fields by name; left out ones have the dataclass's default.
+
+    Raises:
+        ParameterError: an unknown field, a value that is not finite, or a time that is not
+            positive.
+    """
+
+    def __init__(self, where: str, kind: type, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.where, self.kind = where, kind
+        fields = {f.name: f for f in dataclasses.fields(kind)}
+        for name in values:
+            if name not in fields:
+                raise ParameterError(
+                    f"{where}: parameter must be one of {', '.join(fields)}, got {name!r}. "
+                    f"{nearest(name, fields)}"
+                )
+        self.bounds: dict[str, tuple[float, float]] = {}
+        self.fields = fields
+        for name, f in fields.items():
+            self._add(name, values.get(name, f.default))
+
+    def _add(self, name: str, given: Any) -> None:
+        wanted = isinstance(given, Learnable)
+        value = as_tensor(given.value if wanted else given)
+        if self.several(name) and value.ndim == 0:
+            value = value[None]
+        self._check(name, value)
+        if not wanted:
+            self.register_buffer(name, value)
+            return
+        bounds = given.bounds
+        if bounds is None and self._is_time(name):
+            bounds = (float(value.min()) / BOUNDS_FACTOR, float(value.max()) * BOUNDS_FACTOR)
+        if bounds is not None:
+            self.bounds[name] = self._check_bounds(name, value, bounds)
+            value = self._place(name, value)
+        self.register_parameter(name, nn.Parameter(value))
+
+    def _is_time(self, name: str) -> bool:
+        return self.fields[name].metadata.get("unit") == "s"
+
+    def _check(self, name: str, value: Tensor) -> None:
+        bad = ~torch.isfinite(value)
+        rule = "finite"
+        if self._is_time(name):
+            bad, rule = bad | (value <= 0), "a positive, finite time in seconds"
+        if bool(bad.any()):
+            got = value[bad].flatten()[0].item()
+            raise ParameterError(
+                f"{self.where}: {name} must be {rule}, got {got}. "
+                f"Pass for example {name}={20e-3 if self._is_time(name) else 1.0}."
+            )
+
+    def _check_bounds(
+        self, name: str, value: Tensor, bounds: tuple[float, float]
+    ) -> tuple[float, float]:
+        low, high = bounds
+        floor = 0.0 if self._is_time(name) else -math.inf
+        if not floor < low < high or not bool(((value > low) & (value < high)).all()):
+            raise ParameterError(
+                f"{self.where}: bounds of {name} must be increasing"
+                f"{' and positive' if self._is_time(name) else ''} and hold its value "
+                f"{value.tolist()}, got {bounds}. Widen them."
+            )
+        return float(low), float(high)
+
+    def _place(self, name: str, value: Tensor) -> Tensor:
+        """The unbounded number that stands for ``value`` between its bounds."""
+        low, high = self.bounds[name]
+        if self._is_time(name):
+            low, high, value = math.log(low), math.log(high), value.double().log()
+        return torch.logit((value.double() - low) / (high - low)).to(torch.get_default_dtype())
+
+    def value(self, name: str) -> Tensor:
+        """The physical value of a parameter, in SI units, differentiable."""
+        stored: Tensor = getattr(self, name)
+        if name not in self.bounds:
+            return stored
+        low, high = self.bounds[name]
+        place = torch.sigmoid(stored)
+        if self._is_time(name):
+            low, high = math.log(low), math.log(high)
+            return torch.exp(low + (high - low) * place)
+        return low + (high - low) * place
+
+    def several(self, name: str) -> bool:
+        """Whether the parameter has a trailing axis."""
+        return bool(self.fields[name].metadata.get("several"))
+
+    def get(self, rank: int) -> Any:
+        """The dataclass of tensors, for a layer whose features have ``rank`` axes.
+
+        A parameter with a trailing axis gets ``rank`` axes before it if all neurons share it.
+        """
+        values: dict[str, Tensor] = {}
+        for name in self.fields:
+            value = self.value(name)
+            if self.several(name) and value.ndim == 1:
+                value = value.view(*(1,) * rank, -1)
+            values[name] = value
+        return self.kind(**values)
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ParameterError unless each value is a scalar or one for each neuron."""
+        for name in self.fields:
+            found = tuple(getattr(self, name).shape)
+            found = found[:-1] if self.several(name) else found
+            if found not in ((), shape):
+                raise ParameterError(
+                    f"{self.where}: {name} must be one value, or one for each neuron in shape "
+                    f"{shape}, got shape {found}. Pass a number or a tensor of that shape."
+                )
+
+    def check_step(self, dt: float, least: float) -> None:
+        """Raise ParameterError if a time constant is below ``least`` time steps."""
+        for name in self.fields:
+            smallest = float(self.value(name).detach().min()) if self._is_time(name) else math.inf
+            if smallest < least * dt * (1 - 1e-6):
+                raise ParameterError(
+                    f"{self.where}: {name} must be at least {least:g} dt = "
+                    f"{format_seconds(least * dt)}, got {format_seconds(smallest)}. "
+                    "Use a smaller dt, or a model without this time constant."
+                )
+
+
+def as_tensor(value: Any) -> Tensor:
+    """A number or tensor, or several along a last axis, as a floating tensor of its own."""
+    if isinstance(value, tuple | list):
+        return torch.stack([as_tensor(v) for v in value], dim=-1)
+    tensor = torch.as_tensor(value)
+    dtype = tensor.dtype if tensor.is_floating_point() and isinstance(value, Tensor) else None
+    return tensor.detach().clone().to(dtype or torch.get_default_dtype())

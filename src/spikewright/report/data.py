@@ -1,0 +1,143 @@
+"""What a report shows, as plain data: NumPy arrays, numbers and text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Key figures, shown as cards; ``None`` leaves a card out.
+
+    Args:
+        accuracy: share of test samples classified rightly, 0 to 1.
+        loss: mean loss on the test samples.
+        seconds: wall-clock time of training, s.
+        parameters: how many numbers training may change.
+        spikes_per_inference: mean number of spikes that the network emits for one sample.
+        firing_rate: mean over spiking layers, spikes per neuron and time step.
+        extra: further cards, label to text.
+    """
+
+    accuracy: float | None = None
+    loss: float | None = None
+    seconds: float | None = None
+    parameters: int | None = None
+    spikes_per_inference: float | None = None
+    firing_rate: float | None = None
+    extra: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membrane:
+    """Membrane potentials of one layer for one sample.
+
+    Args:
+        v: potentials, (time, neurons), V or dimensionless.
+        spikes: spikes of the same neurons, (time, neurons).
+        threshold: where a neuron spikes: one number or (neurons,), in the unit of ``v``.
+        neurons: true index of each column of ``v``, (neurons,), where only some were recorded.
+        unit: unit of ``v`` for the axis, empty if dimensionless.
+    """
+
+    v: Array
+    spikes: Array | None = None
+    threshold: float | Array | None = None
+    neurons: Array | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One input and what the network did with it.
+
+    Args:
+        name: label of its tab; empty for "sample 1", "sample 2", ...
+        input: (time, *features); whole numbers are drawn as spikes, others as a colour map.
+        hidden: spikes by layer name, each (time, *features).
+        membranes: potentials by layer name.
+        readout: output over time, (time, classes).
+        target: index of the right class.
+        prediction: index of the class that the network chose.
+    """
+
+    name: str = ""
+    input: Array | None = None
+    hidden: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    membranes: Mapping[str, Membrane] = field(default_factory=dict[str, Membrane])
+    readout: Array | None = None
+    target: int | None = None
+    prediction: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights of one connection, any shape, after and optionally before training."""
+
+    after: Array
+    before: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRow:
+    """One line of the table of layers.
+
+    Args:
+        name: the layer's name in the network.
+        kind: its class, for example ``"CubaLIF"``.
+        parameters: how many numbers training may change.
+        shape: feature shape of its output.
+        rate: spikes per neuron and time step; ``None`` where the output is not spikes.
+    """
+
+    name: str
+    kind: str
+    parameters: int = 0
+    shape: Sequence[int] = ()
+    rate: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """Everything a report can show; what is left out or empty leaves its section out.
+
+    Args:
+        title: heading of the page.
+        subtitle: one line under it.
+        created: date or time to print in the heading; empty keeps the file reproducible.
+        dt: time step, s; ``None`` draws time in steps.
+        classes: class names, in the order of the class indices.
+        summary: key figures.
+        warnings: messages of ``doctor``, one a string.
+        curves: lines of ``metrics.jsonl``, in order: ``{"kind": "train" | "validation" |
+            "test", "epoch", "loss", "accuracy", "rates": {layer: spikes per neuron and step}}``.
+        samples: inputs with rasters, membrane traces and readout.
+        rates: firing rate by layer name, each (neurons,), spikes per neuron and time step.
+        confusion: counts, (true class, chosen class).
+        weights: weights by connection name.
+        layers: the table of layers, in order.
+        settings: nested settings of the run.
+        environment: what ``environment()`` returns.
+    """
+
+    title: str
+    subtitle: str = ""
+    created: str = ""
+    dt: float | None = None
+    classes: Sequence[str] = ()
+    summary: Summary = field(default_factory=Summary)
+    warnings: Sequence[str] = ()
+    curves: Sequence[Mapping[str, Any]] = ()
+    samples: Sequence[Sample] = ()
+    rates: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    confusion: Array | None = None
+    weights: Mapping[str, Weights] = field(default_factory=dict[str, Weights])
+    layers: Sequence[LayerRow] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    environment: Mapping[str, Any] = field(default_factory=dict[str, Any])

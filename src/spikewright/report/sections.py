@@ -1,0 +1,137 @@
+"""Which sections a page has: those that there is data for, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spikewright.report.data import LayerRow, ReportData, Sample
+from spikewright.report.figures.confusion import confusion
+from spikewright.report.figures.curves import curves
+from spikewright.report.figures.membrane import membrane
+from spikewright.report.figures.plot import Plot, clock
+from spikewright.report.figures.raster import raster
+from spikewright.report.figures.rates import rate_curves, rate_histograms
+from spikewright.report.figures.readout import readout
+from spikewright.report.figures.weights import weights
+from spikewright.report.text import class_name, flatten, number
+
+
+@dataclass(frozen=True)
+class Tab:
+    """Figures of one sample; ``right`` says whether the network chose the right class."""
+
+    label: str
+    plots: Sequence[Plot]
+    right: bool | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head; the columns in ``numeric`` are aligned right.
+
+    ``pairs`` marks a table of names and values, which needs no full width.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[int] = ()
+    pairs: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading of the page; ``grid`` sets its plots side by side where there is room."""
+
+    anchor: str
+    title: str
+    lead: str = ""
+    plots: Sequence[Plot] = ()
+    grid: bool = False
+    tabs: Sequence[Tab] = ()
+    table: Table | None = None
+
+
+def sections(data: ReportData) -> list[Section]:
+    """All sections with something to show."""
+    found = [
+        Section("learning", "Learning", plots=curves(data.curves), grid=True),
+        _answers(data),
+        Section("samples", "Inside the network", SAMPLES, tabs=_tabs(data)),
+        _activity(data),
+        Section("weights", "Weights", WEIGHTS, plots=weights(data.weights), grid=True),
+        Section("layers", "Layers", table=_layers(data.layers)),
+        Section("settings", "Settings", table=_pairs(data.settings, "setting")),
+        Section("environment", "Environment", table=_pairs(data.environment, "what")),
+    ]
+    return [section for section in found if section.plots or section.tabs or section.table]
+
+
+SAMPLES = (
+    "What happens between input and answer, sample by sample. All time axes of a sample are "
+    "linked: zoom into one and the others follow."
+)
+WEIGHTS = (
+    "Bars: weights after training; thin line: before, where it was kept. Weights that barely "
+    "moved point to a layer that did not learn; a pile at one edge, to a bound that clips."
+)
+RATES = (
+    "How the neurons of each layer share the work. A bar at zero counts silent neurons: for the "
+    "samples measured they add nothing."
+)
+
+
+def _answers(data: ReportData) -> Section:
+    plot = None if data.confusion is None else confusion(data.confusion, data.classes)
+    return Section("answers", "Confusion matrix", plots=[plot] if plot else [])
+
+
+def _activity(data: ReportData) -> Section:
+    over_time = rate_curves(data.curves)
+    histograms = rate_histograms(data.rates)
+    plots = histograms + ([over_time] if over_time else [])
+    return Section("rates", "Firing rates", RATES if histograms else "", plots=plots, grid=True)
+
+
+def _tabs(data: ReportData) -> list[Tab]:
+    tabs = [_tab(data, place, sample) for place, sample in enumerate(data.samples, start=1)]
+    return [tab for tab in tabs if tab.plots]
+
+
+def _tab(data: ReportData, place: int, sample: Sample) -> Tab:
+    timing = clock(data.dt, _steps(sample))
+    potentials = [membrane(name, record, timing) for name, record in sample.membranes.items()]
+    plots = [raster(sample, timing), *potentials, readout(sample, data.classes, timing)]
+    label = sample.name or f"sample {place}"
+    if not sample.name and sample.target is not None:
+        label = f"{label}: {class_name(data.classes, sample.target)}"
+    known = sample.target is not None and sample.prediction is not None
+    right = sample.target == sample.prediction if known else None
+    return Tab(label, [plot for plot in plots if plot is not None], right)
+
+
+def _steps(sample: Sample) -> int:
+    arrays = [sample.input, sample.readout, *sample.hidden.values()]
+    arrays += [record.v for record in sample.membranes.values()]
+    return max((len(values) for values in arrays if values is not None), default=1)
+
+
+def _layers(layers: Sequence[LayerRow]) -> Table | None:
+    rows = [
+        (
+            row.name,
+            row.kind,
+            " × ".join(str(size) for size in row.shape),
+            f"{row.parameters:,}" if row.parameters else "–",
+            "–" if row.rate is None else number(row.rate),
+        )
+        for row in layers
+    ]
+    head = ("layer", "kind", "output shape", "parameters", "spikes/step")
+    return Table(head, rows, numeric=(2, 3, 4)) if rows else None
+
+
+def _pairs(values: Mapping[str, Any], what: str) -> Table | None:
+    rows = list(flatten(values))
+    return Table((what, "value"), rows, pairs=True) if rows else None

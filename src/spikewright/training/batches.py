@@ -1,0 +1,97 @@
+"""Batches of a split, shared out between processes, and what a split must offer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from spikewright import seeding
+from spikewright.errors import DataError, SettingsError
+from spikewright.learning import processes
+from spikewright.learning.rule import Batch
+from spikewright.training.fabric import Place
+from spikewright.training.order import share
+from spikewright.units import format_seconds
+
+
+class Split(Protocol):
+    """A part of a data set: samples that become spikes when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Feature shape of one time step."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(
+        self, index: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Samples ``index`` as x, (time, batch, *features), and y, (batch,)."""
+        ...
+
+
+class Data(Protocol):
+    """A data set as `fit` sees it; ``validation`` may be ``None``, other attributes are free."""
+
+    @property
+    def dt(self) -> float: ...
+
+    @property
+    def train(self) -> Split: ...
+
+    @property
+    def validation(self) -> Split | None: ...
+
+
+def draw_batch(
+    split: Split, index: Tensor, key: tuple[int, Any, int], place: Place
+) -> Batch | None:
+    """This process's part of one batch; ``None`` where the batch is too small to give it one.
+
+    Every process encodes the whole batch with the same generator and keeps its part, so that
+    the parts joined are what a single process would see.
+
+    Args:
+        split: what to draw from.
+        index: samples of the whole batch.
+        key: seed, epoch (or a word) and batch, which together seed the encoder.
+        place: where the part goes.
+    """
+    part = share(len(index), processes.rank(), processes.world_size())
+    seed, epoch, step = key
+    x, y = split.batch(index, seeding.generator(seed, "encode", epoch, step))
+    if part.start == part.stop:
+        return None
+    return Batch(place.to(x[:, part]), place.to(y[part]))
+
+
+def check_data(network: Any, data: Data, batch_size: int) -> None:
+    """Refuse data that is empty, of another dt, or that leaves a process without samples.
+
+    Raises:
+        DataError: empty training data, or of another dt.
+        SettingsError: the last batch is smaller than the number of processes.
+    """
+    samples, world = len(data.train), processes.world_size()
+    if samples == 0:
+        raise DataError(
+            "fit: training data must have at least one sample, got 0. Check how it was split."
+        )
+    dt = getattr(network, "dt", None)
+    if dt is not None and not math.isclose(data.dt, dt, rel_tol=1e-9):
+        raise DataError(
+            f"fit: dt of the data must be the network's, {format_seconds(dt)}, got "
+            f"{format_seconds(data.dt)}. "
+            "Make both with the same dt."
+        )
+    smallest = samples % batch_size or batch_size
+    if smallest < world:
+        raise SettingsError(
+            f"fit: every batch must have a sample for each of the {world} processes, got a last "
+            f"batch of {smallest} ({samples} samples, batch_size={batch_size}). "
+            "Choose another batch_size."
+        )

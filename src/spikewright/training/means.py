@@ -1,0 +1,90 @@
+"""Exact means over batches of unequal size."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from spikewright.errors import RuleError
+from spikewright.learning.processes import gather
+
+_RATES = "rates/"
+_NOT_MEANS = ("predictions",)
+
+
+@dataclass(frozen=True)
+class Means:
+    """Sums of metrics weighted by samples, and the samples behind each sum."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, metrics: Mapping[str, float], samples: int) -> Means:
+        """With one more batch, whose metrics are means over ``samples`` samples.
+
+        >>> Means().add({"loss": 1.0}, 3).add({"loss": 2.0}, 1).result()
+        {'loss': 1.25}
+        """
+        weighted = {name: value * samples for name, value in metrics.items()}
+        return self.merge(Means(weighted, dict.fromkeys(weighted, samples)))
+
+    def merge(self, other: Means) -> Means:
+        """With the batches that ``other`` has seen."""
+        sums, counts = dict(self.sums), dict(self.counts)
+        for name, value in other.sums.items():
+            sums[name] = sums.get(name, 0.0) + value
+            counts[name] = counts.get(name, 0) + other.counts[name]
+        return Means(sums, counts)
+
+    def join(self) -> Means:
+        """The batches of all processes together."""
+        return functools.reduce(Means.merge, gather(self))
+
+    def result(self) -> dict[str, Any]:
+        """The means, with rates nested by layer under ``rates``."""
+        flat = {name: self.sums[name] / self.counts[name] for name in self.sums}
+        return nest_rates(flat)
+
+
+def flat_metrics(metrics: Mapping[str, Any], rule: object) -> dict[str, float]:
+    """What a rule measured, as floats by name; the rate of layer L is named ``rates/L``.
+
+    Raises:
+        RuleError: a value is not one number.
+
+    >>> flat_metrics({"loss": 2, "rates": {"hidden": 0.1}}, None)
+    {'loss': 2.0, 'rates/hidden': 0.1}
+    """
+    flat: dict[str, float] = {}
+    for name, value in metrics.items():
+        if name == "rates":
+            flat |= {_RATES + layer: _number(layer, rate, rule) for layer, rate in value.items()}
+        elif name not in _NOT_MEANS:
+            flat[name] = _number(name, value, rule)
+    return flat
+
+
+def _number(name: str, value: Any, rule: object) -> float:
+    try:
+        return float(value.detach()) if isinstance(value, Tensor) else float(value)
+    except (TypeError, ValueError, RuntimeError):
+        shown = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+        raise RuleError(
+            f"{type(rule).__name__}: metric {name!r} must be one number, got {shown}. "
+            "Return its mean over the batch."
+        ) from None
+
+
+def nest_rates(flat: Mapping[str, float]) -> dict[str, Any]:
+    """Undo the flat naming of rates.
+
+    >>> nest_rates({"loss": 1.0, "rates/hidden": 0.1})
+    {'loss': 1.0, 'rates': {'hidden': 0.1}}
+    """
+    nested: dict[str, Any] = {k: v for k, v in flat.items() if not k.startswith(_RATES)}
+    rates = {k.removeprefix(_RATES): v for k, v in flat.items() if k.startswith(_RATES)}
+    return nested | ({"rates": rates} if rates else {})

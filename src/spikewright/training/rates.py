@@ -1,0 +1,39 @@
+"""What firing rates say about a network in training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SATURATED = 0.5
+
+
+class TrainingWarning(UserWarning):
+    """Training goes on, but is unlikely to go well."""
+
+
+def rate_warnings(rates: Mapping[str, float]) -> list[str]:
+    """One line for each layer that is silent or saturated, with what to change.
+
+    Args:
+        rates: mean spikes per step and neuron, by layer.
+
+    >>> rate_warnings({"hidden": 0.1})
+    []
+    >>> print(*rate_warnings({"hidden": 0.0}))
+    fit: layer 'hidden' must spike to learn, got 0 spikes per step. Raise its input weights or
+    lower its v_threshold.
+    """
+    lines: list[str] = []
+    for layer, rate in rates.items():
+        if rate == 0:
+            lines.append(
+                f"fit: layer {layer!r} must spike to learn, got 0 spikes per step. "
+                "Raise its input weights or lower its v_threshold."
+            )
+        elif rate > SATURATED:
+            lines.append(
+                f"fit: layer {layer!r} must stay below {SATURATED} spikes per step and neuron to "
+                f"carry information, got {rate:.2g}. Lower its input weights, raise its "
+                "v_threshold or add a rate regulariser."
+            )
+    return lines

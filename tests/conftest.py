@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,20 @@ import torch
 torch.set_num_threads(1)
 
 ENVIRONMENT = "SPIKEWRIGHT_TEST_DATA"
+KERNELS = "SPIKEWRIGHT_CACHE"
+_FOLDER = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start without compiled kernels; the workers inherit the folder and share what they compile."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_FOLDER] = tempfile.mkdtemp(prefix="spikewright-tests-")
+        os.environ[KERNELS] = config.stash[_FOLDER]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _FOLDER in config.stash:
+        shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch.utils import _pytree as pytree
 
 from spikewright.engine.checks import check_finite, check_sequence
 from spikewright.engine.layer import Layer, Shape, State
-from spikewright.errors import NetworkError, ShapeError, nearest
+from spikewright.errors import NetworkError, ParameterError, ShapeError, SpikewrightError, nearest
 from spikewright.units import check_dt, format_seconds
 
 INPUT = "input"
@@ -65,20 +65,27 @@ class Network(nn.Module):
         Raises:
             NetworkError: two layers do not fit together; names them.
         """
-        shapes: dict[str, Shape] = {INPUT: tuple(int(size) for size in shape)}
+        shape = tuple(int(size) for size in shape)
+        # A shape that does not fit must not leave the first layers bound to it.
+        self._walk(shape, lambda layer, inputs: layer.output_shape(inputs))
+        output = self._walk(shape, lambda layer, inputs: layer.build(inputs, self.dt))
+        self.shape = shape
+        return output
+
+    def _walk(self, shape: Shape, visit: Callable[[Layer, Shape], Shape]) -> Shape:
+        """Take a shape through all layers; return that of the output."""
+        shapes: dict[str, Shape] = {INPUT: shape}
         for name, layer in self.layers.items():
-            found = {shapes[source] for source in self.sources[name]}
-            if len(found) > 1:
+            found = {source: shapes[source] for source in self.sources[name]}
+            if len(set(found.values())) > 1:
                 raise NetworkError(
-                    f"network: inputs of layer {name!r} must have one shape, got "
-                    f"{ {source: shapes[source] for source in self.sources[name]} }. "
+                    f"network: inputs of layer {name!r} must have one shape, got {found}. "
                     "They are added up; make the shapes equal."
                 )
             try:
-                shapes[name] = layer.build(found.pop(), self.dt)
-            except (NetworkError, ValueError) as cause:
+                shapes[name] = visit(layer, next(iter(found.values())))
+            except SpikewrightError as cause:
                 raise type(cause)(f"network: layer {name!r}: {cause}") from cause
-        self.shape = shapes[INPUT]
         return shapes[next(reversed(shapes))]
 
     def forward(self, x: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
@@ -110,9 +117,13 @@ class Network(nn.Module):
         Args:
             record: ``"spikes"`` (output of spiking layers) and names of state fields such as
                 ``"v"``; each layer gives those it has. Traces take part in the gradient.
+
+        Raises:
+            ParameterError: no layer has a field of that name.
         """
-        x = self._accept(x, state)
         record = tuple(record)
+        self._check_record(record)
+        x = self._accept(x, state)
         values: dict[str, Tensor] = {INPUT: x}
         after: NetworkState = {}
         records: dict[str, dict[str, Tensor]] = {}
@@ -133,12 +144,17 @@ class Network(nn.Module):
         lines = [f"{'network':<{width}}  dt {format_seconds(self.dt)}, input {tuple(x.shape)}"]
         for name, layer in self.layers.items():
             choice = getattr(layer, "choice", None)
-            how = str(choice(x)) if choice else "torch (one product for all steps)"
+            how = str(choice(x)) if choice else "torch (all steps in one call)"
             lines.append(f"{name:<{width}}  {type(layer).__name__}: {how}")
         return "\n".join(lines)
 
     def check_state(self, state: NetworkState, batch: int) -> None:
         """Raise ShapeError unless ``state`` belongs to this network and ``batch`` samples."""
+        if not isinstance(state, Mapping):
+            raise ShapeError(
+                "network: state must be a mapping of layer names to their states, got "
+                f"{type(state).__name__}. Pass what the network returned, or None."
+            )
         for name, value in state.items():
             if name not in self.nodes:
                 raise ShapeError(
@@ -146,22 +162,49 @@ class Network(nn.Module):
                     f"{nearest(name, self.nodes)}"
                 )
             for leaf in pytree.tree_leaves(value):
-                if isinstance(leaf, Tensor) and leaf.shape[0] != batch:
+                if isinstance(leaf, Tensor) and leaf.shape[:1] != (batch,):
                     raise ShapeError(
                         f"network: state of layer {name!r} must be of the input's batch size "
-                        f"{batch}, got {leaf.shape[0]}. Pass None for a fresh start, or the "
-                        "state of the same samples."
+                        f"{batch}, got {leaf.shape[0] if leaf.ndim else 'no batch axis'}. "
+                        "Pass None for a fresh start, or the state of the same samples."
                     )
+
+    def _check_record(self, record: tuple[str, ...]) -> None:
+        fields = {"spikes"}
+        for layer in self.layers.values():
+            fields |= set(getattr(layer, "field_names", tuple)())
+        for name in record:
+            if name not in fields:
+                raise ParameterError(
+                    f"network: record must name 'spikes' or state fields of its layers, got "
+                    f"{name!r}. {nearest(name, sorted(fields))}"
+                )
 
     def _accept(self, x: Tensor, state: NetworkState | None) -> Tensor:
         check_sequence("network", x, self.shape)
-        x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        x = self.to_floating(x)
         check_finite("network", x)
         if self.shape is None:
             self.build(x.shape[2:])
-        if state:
+        if state is not None:
             self.check_state(state, x.shape[1])
         return x
+
+    def to_floating(self, x: Tensor) -> Tensor:
+        """``x``, integers and booleans converted to the dtype of the network's weights.
+
+        Raises:
+            ShapeError: ``x`` is complex.
+        """
+        if x.is_complex():
+            raise ShapeError(
+                f"network: input must be real, got {x.dtype}. Pass real and imaginary part as "
+                "features of their own."
+            )
+        if x.is_floating_point():
+            return x
+        known = (p.dtype for p in self.parameters() if p.is_floating_point())
+        return x.to(next(known, torch.get_default_dtype()))
 
     def extra_repr(self) -> str:
         return f"dt={format_seconds(self.dt)}"
@@ -267,10 +310,14 @@ def _run_layer(
 def _name(layers: tuple[Layer | Mapping[str, Layer], ...]) -> dict[str, Layer]:
     named: dict[str, Layer] = {}
     for index, item in enumerate(layers):
-        if isinstance(item, Mapping):
-            named.update(item)
-        else:
-            named[f"{index}_{type(item).__name__.lower()}"] = item
+        own = f"{index}_{type(item).__name__.lower()}"
+        for name, layer in item.items() if isinstance(item, Mapping) else [(own, item)]:
+            if name in named:
+                raise NetworkError(
+                    f"Sequential: a layer's name must be used once, got {name!r} twice. "
+                    "Rename one of them."
+                )
+            named[name] = layer
     return named
 
 
@@ -297,9 +344,10 @@ def _sources(
     for source, target in edges:
         for name in (source, target):
             if name not in layers and (name != INPUT or name == target):
+                known = list(layers) if name == INPUT else [INPUT, *layers]
                 raise NetworkError(
                     f"Graph: edges must join layers, got {name!r} in {(source, target)}. "
-                    f"{nearest(name, [INPUT, *layers])}"
+                    f"{nearest(name, known)}"
                 )
         found[target].append(source)
         starts.add(source)

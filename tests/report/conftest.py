@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from spikewright.report import (
     LayerRow,
     Membrane,

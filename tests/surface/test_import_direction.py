@@ -35,9 +35,11 @@ def allowed_imports() -> dict[str, frozenset[str]]:
     allowed["data"] = BASE | {"coding", "data"}
     allowed["report"] = BASE | {"report"}
     allowed["settings"] = BASE | {"settings"}
+    allowed["lookup"] = BASE | {"lookup"}
     # On top: "" is the package itself, whose __init__ gathers the public names.
-    everything = frozenset(allowed) | {"", "recipes"}
+    everything = frozenset(allowed) | {"", "recipes", "benches"}
     allowed["recipes"] = everything
+    allowed["benches"] = everything
     allowed["cli"] = everything | {"cli"}
     allowed[""] = everything
     return allowed

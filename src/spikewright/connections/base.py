@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -49,7 +50,14 @@ def require_images(where: str, shape: Shape) -> None:
 
 
 class Connection(Layer):
-    """Base of the connections. A direct call binds the feature shape, as ``build`` does."""
+    """Base of the connections. A direct call binds the feature shape, as ``build`` does.
+
+    Attributes:
+        step_alone: whether y[t] is a function of x[t] alone, so that the same input at all
+            steps has the same output at all steps.
+    """
+
+    step_alone: ClassVar[bool] = False
 
     def prepare(self) -> None:
         """Make what depends on the input's shape; called once ``shape`` is bound."""
@@ -85,9 +93,17 @@ class Connection(Layer):
     def map_steps(
         self, function: Callable[[Tensor], Tensor], x: Tensor, state: State
     ) -> tuple[Tensor, None]:
-        """The forward pass of a layer that treats all steps alike and keeps no state."""
+        """The forward pass of a layer that treats all steps alike and keeps no state.
+
+        An input that is constant by its strides (a constant current) is worked out once, and so
+        is the gradient; the output is then a view with stride 0 in time.
+        """
         self.refuse_state(state)
-        return fold(function, self.accept(x)), None
+        x = self.accept(x)
+        if self.step_alone and len(x) > 1 and x.stride(0) == 0:
+            y = fold(function, x[:1])
+            return y.expand(len(x), *y.shape[1:]), None
+        return fold(function, x), None
 
     def refuse_state(self, state: State) -> None:
         """Raise ShapeError unless ``state`` is ``None``."""

@@ -42,6 +42,7 @@ class Conv2d(Weighted):
     torch.Size([10, 2, 4, 8, 8])
     """
 
+    step_alone = True
     inputs_name = "in_channels"
 
     def __init__(  # noqa: PLR0913 - the signature everyone knows from torch

@@ -31,6 +31,8 @@ class Linear(Weighted):
     torch.Size([10, 4, 2])
     """
 
+    step_alone = True
+
     def __init__(self, in_features: int | None, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.out_features = positive("Linear", "out_features", out_features)

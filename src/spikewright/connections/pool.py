@@ -26,6 +26,8 @@ class Pool2d(Connection):
         ParameterError: a size is no positive integer, or the padding is too large.
     """
 
+    step_alone = True
+
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
         super().__init__()
         where = type(self).__name__

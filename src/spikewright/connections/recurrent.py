@@ -42,6 +42,7 @@ class Recurrent(Layer):
     State: `RecurrentState`.
 
     >>> from spikewright.neurons import LIF
+    >>> import torch
     >>> layer = Recurrent(LIF(tau_mem=10e-3))
     >>> layer.build((4,), dt=1e-3)
     (4,)
@@ -62,20 +63,25 @@ class Recurrent(Layer):
         self.neuron, self.connection = neuron, connection
 
     def build(self, shape: Shape, dt: float) -> Shape:
-        output = self.neuron.build(shape, dt)
+        output = super().build(shape, dt)
+        self.neuron.build(shape, dt)
         if self.connection is None:
-            self.connection = _all_to_all(output, shape)
-        back = self.connection.build(output, dt)
-        if back != tuple(shape):
-            raise NetworkError(
-                f"Recurrent: the connection must lead from {output} to {tuple(shape)}, got "
-                f"{back}. Give it as many outputs as the neurons have inputs."
-            )
-        super().build(shape, dt)
+            self.connection = Linear(output[0], shape[0], bias=False)
+        self.connection.build(output, dt)
         return output
 
     def output_shape(self, shape: Shape) -> Shape:
-        return self.neuron.output_shape(shape)
+        output, shape = self.neuron.output_shape(shape), tuple(shape)
+        if self.connection is None:
+            _check_all_to_all(output, shape)
+            return output
+        back = self.connection.output_shape(output)
+        if back != shape:
+            raise NetworkError(
+                f"Recurrent: the connection must lead from {output} to {shape}, got "
+                f"{back}. Give it as many outputs as the neurons have inputs."
+            )
+        return output
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Run over a sequence; see `Layer.forward`."""
@@ -114,10 +120,9 @@ class Recurrent(Layer):
         return getattr(self.neuron, "State")._fields
 
 
-def _all_to_all(neurons: Shape, inputs: Shape) -> Layer:
+def _check_all_to_all(neurons: Shape, inputs: Shape) -> None:
     if len(neurons) != 1 or len(inputs) != 1:
         raise NetworkError(
             f"Recurrent: the connection must be given for neurons of shape {neurons}, got None. "
             "Pass for example Conv2d(channels, channels, 3, padding='same')."
         )
-    return Linear(neurons[0], inputs[0], bias=False)

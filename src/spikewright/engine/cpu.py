@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,11 +38,13 @@ class Plan:
 
     Args:
         sources: printed code, ``forward``, and if a gradient is needed ``saving`` and ``backward``.
+        scratch: elements of the scratch arrays of each.
         outputs: trailing shape of each output.
         single: whether the step returns one tensor rather than a tuple.
     """
 
     sources: dict[str, str]
+    scratch: dict[str, list[int]]
     outputs: list[tuple[int, ...]]
     single: bool
     planes: int
@@ -66,7 +69,7 @@ class Sizes:
 
     @property
     def lanes(self) -> int:
-        return self.batch * int(np.prod(self.features, dtype=int))
+        return self.batch * math.prod(self.features)
 
     @property
     def tiles(self) -> int:
@@ -85,10 +88,12 @@ def scan_cpu(
     parts = [pytree.tree_flatten(tree) for tree in (inputs, state, coefficients)]
     xs, states, cs = (leaves for leaves, _ in parts)
     rank = len(features)
+    trailing = tuple(tuple(c.shape[rank:]) if c.ndim > rank else () for c in cs)
     slots = Slots(
         tuple(tuple(x.shape[2 + rank :]) for x in xs),
         tuple(tuple(s.shape[1 + rank :]) for s in states),
-        tuple(tuple(c.shape[rank:]) if c.ndim > rank else () for c in cs),
+        trailing,
+        tuple(c.numel() == math.prod(k) for c, k in zip(cs, trailing, strict=True)),
         (parts[0][1], parts[1][1], parts[2][1]),
         xs[0].dtype,
     )
@@ -110,7 +115,7 @@ def _needs(xs: list[Tensor], states: list[Tensor], cs: list[Tensor]) -> Needs | 
 def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None) -> Plan:
     """The kernels for ``step``: from this process, from disk, or traced now."""
     try:
-        shapes = (slots.inputs, slots.state, slots.coefficients, str(slots.trees), slots.dtype)
+        shapes = (slots.inputs, slots.state, slots.coefficients, slots.shared, slots.trees, slots.dtype)
         key = fingerprint.fingerprint(step, surrogate, shapes, needs)
     except fingerprint.Unknown:
         key = None
@@ -120,20 +125,21 @@ def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Nee
         if key:
             cache.write_plan(key, stored)
     outputs = [tuple(shape) for shape in stored["outputs"]]
-    return Plan(stored["sources"], outputs, stored["single"], stored["planes"], needs)
+    return Plan(stored["sources"], stored["scratch"], outputs, stored["single"], stored["planes"], needs)
 
 
 def _make_plan(
     step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None
 ) -> dict[str, Any]:
     graphs = trace_step(step, slots, surrogate, needs)
-    sources = {"forward": forward_source(graphs, save=False)}
+    printed = {"forward": forward_source(graphs, save=False)}
     if needs is not None:
-        sources["saving"] = forward_source(graphs, save=True)
-        sources["backward"] = backward_source(graphs, needs)
-    planes = sum(int(np.prod(shape, dtype=int)) for shape in slots.state)
+        printed["saving"] = forward_source(graphs, save=True)
+        printed["backward"] = backward_source(graphs, needs)
+    planes = sum(math.prod(shape) for shape in slots.state)
     return {
-        "sources": sources,
+        "sources": {name: source.text for name, source in printed.items()},
+        "scratch": {name: list(source.scratch) for name, source in printed.items()},
         "outputs": [list(shape) for shape in graphs.outputs],
         "single": graphs.single,
         "planes": planes,
@@ -163,7 +169,7 @@ class _Scan(torch.autograd.Function):
             arguments.append(saved)
             ctx.save_for_backward(*xs, *cs, saved)
             ctx.plan, ctx.sizes = plan, sizes
-        _run(plan.kernel(name), sizes, arguments)
+        _run(plan, name, sizes, arguments)
         return (*outputs, *last)
 
     @staticmethod
@@ -190,7 +196,7 @@ def _backward(
     ]
     grad_states = [torch.empty_like(g) for g in grad_last]
     rows = [
-        int(np.prod(k, dtype=int)) if wants else 0
+        math.prod(k) if wants else 0
         for k, wants in zip(slots.coefficients, plan.needs.coefficients, strict=True)
     ]
     sums = torch.empty((sum(rows), sizes.lanes), dtype=slots.dtype)
@@ -204,13 +210,21 @@ def _backward(
         *(g.view(-1) for g in grad_states),
         *([sums] if sum(rows) else []),
     ]
-    _run(plan.kernel("backward"), sizes, arguments)
+    _run(plan, "backward", sizes, arguments)
     return [*grad_xs, *grad_states, *_coefficient_gradients(sums, rows, cs, sizes)]
 
 
-def _run(kernel: cache.Kernel, sizes: Sizes, tensors: Sequence[Tensor]) -> None:
+def _run(plan: Plan, name: str, sizes: Sizes, tensors: Sequence[Tensor]) -> None:
+    """Run a kernel over all tiles; each thread has scratch arrays of its own."""
+    kernel = plan.kernel(name)
     arrays = [t.detach().numpy() for t in tensors]
-    run_ranges(lambda a, b: kernel(a, b, sizes.steps, sizes.lanes, *arrays), sizes.tiles)
+    dtype = arrays[-1].dtype
+
+    def part(first: int, last: int) -> None:
+        scratch = [np.empty(size, dtype) for size in plan.scratch[name]]
+        kernel(first, last, sizes.steps, sizes.lanes, *scratch, *arrays)
+
+    run_ranges(part, sizes.tiles)
 
 
 def _split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:
@@ -220,7 +234,7 @@ def _split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:
 
 def _per_neuron(c: Tensor, trailing: tuple[int, ...], features: Shape) -> Tensor:
     """A coefficient as (1, k) if all neurons share it, else (neurons, k)."""
-    width = int(np.prod(trailing, dtype=int))
+    width = math.prod(trailing)
     if c.numel() == width:
         return c.detach().reshape(1, width)
     return c.detach().expand(*features, *trailing).reshape(-1, width).contiguous()

@@ -13,13 +13,21 @@ import hashlib
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils import _pytree as pytree
 
+_DESCRIPTORS = types.MemberDescriptorType | types.GetSetDescriptorType
+_GENERATED = frozenset({
+    "_fields", "_field_defaults", "_make", "_replace", "_asdict", "__new__", "__getnewargs__",
+    "__replace__", "__repr__", "__init__", "__eq__", "__hash__", "__setattr__", "__delattr__",
+    "__lt__", "__le__", "__gt__", "__ge__",
+})  # fmt: skip
+"""What NamedTuple and dataclass write into a class: it follows from the fields."""
 STABLE_PACKAGES = {"torch": torch.__version__, "numpy": np.__version__, "builtins": sys.version}
 
 
@@ -47,8 +55,11 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
     """The content of ``value`` as a stream of strings."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         yield f"{type(value).__name__}:{value!r}"
-    elif isinstance(value, torch.dtype | torch.Size | Enum):
+    elif isinstance(value, torch.dtype | torch.Size | types.EllipsisType):
         yield str(value)
+    elif isinstance(value, Enum):
+        yield str(value)
+        yield from _parts(value.value, seen)
     elif isinstance(value, torch.Tensor):
         if value.numel() > 1024 or value.device.type != "cpu":
             raise Unknown(f"a tensor of {value.numel()} elements")
@@ -60,15 +71,8 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
 
 
 def _compound(value: Any, seen: set[int]) -> Iterator[str]:
-    if isinstance(value, tuple | list):
-        yield f"{type(value).__qualname__}:{len(value)}"
-        for item in value:
-            yield from _parts(item, seen)
-    elif isinstance(value, dict):
-        yield f"dict:{len(value)}"
-        for key in value:
-            yield from _parts(key, seen)
-            yield from _parts(value[key], seen)
+    if isinstance(value, pytree.TreeSpec):
+        yield from _tree(value, seen)
     elif isinstance(value, functools.partial):
         yield "partial"
         yield from _parts((value.func, value.args, value.keywords), seen)
@@ -84,8 +88,26 @@ def _compound(value: Any, seen: set[int]) -> Iterator[str]:
     elif dataclasses.is_dataclass(value):
         yield from _parts(type(value), seen)
         yield from _parts([getattr(value, f.name) for f in dataclasses.fields(value)], seen)
-    elif isinstance(value, types.ModuleType):
-        yield _module(value)
+    else:
+        yield from _container(value, seen)
+
+
+def _container(value: Any, seen: set[int]) -> Iterator[str]:
+    if isinstance(value, tuple | list):
+        if hasattr(value, "_fields"):
+            yield from _parts(type(value), seen)
+        yield f"{type(value).__qualname__}:{len(value)}"
+        for item in value:
+            yield from _parts(item, seen)
+    elif isinstance(value, frozenset):
+        yield from _parts(sorted(repr(item) for item in value), seen)
+    elif isinstance(value, slice):
+        yield from _parts(("slice", value.start, value.stop, value.step), seen)
+    elif isinstance(value, dict):
+        yield f"dict:{len(value)}"
+        for key in value:
+            yield from _parts(key, seen)
+            yield from _parts(value[key], seen)
     else:
         yield _library(value)
 
@@ -94,32 +116,70 @@ def _function(value: types.FunctionType, seen: set[int]) -> Iterator[str]:
     if _package(value) in STABLE_PACKAGES:
         yield _library(value)
         return
+    if _of_engine(value) and not value.__closure__:
+        yield f"{value.__module__}.{value.__qualname__}"
+        return
     yield from _code(value.__code__, seen)
     yield from _parts((value.__defaults__, value.__kwdefaults__), seen)
     for cell in value.__closure__ or ():
-        yield from _parts(cell.cell_contents, seen)
-    for name in sorted(_names(value.__code__)):
-        if name in value.__globals__:
-            yield name
-            yield from _parts(value.__globals__[name], seen)
+        try:
+            content = cell.cell_contents
+        except ValueError as cause:
+            raise Unknown("an empty closure") from cause
+        yield from _parts(content, seen)
+    names = sorted(_names(value.__code__))
+    yield from _used(value.__globals__, names, seen)
+
+
+def _used(scope: dict[str, Any], names: list[str], seen: set[int]) -> Iterator[str]:
+    """What ``names`` stand for in ``scope``; those of a module, where they name parts of it."""
+    for name in names:
+        if name not in scope:
+            continue
+        yield name
+        value = scope[name]
+        if not isinstance(value, types.ModuleType):
+            yield from _parts(value, seen)
+        elif id(value) not in seen:
+            yield _module(value)
+            if not _is_stable(value):
+                yield from _used(vars(value), names, seen | {id(value)})
 
 
 def _class(value: type, seen: set[int]) -> Iterator[str]:
-    if _package(value) in STABLE_PACKAGES or issubclass(value, tuple):
-        yield f"{value.__module__}.{value.__qualname__}:{getattr(value, '_fields', '')}"
+    if _package(value) in STABLE_PACKAGES or _package(value) in sys.stdlib_module_names:
+        yield f"{value.__module__}.{value.__qualname__}=={sys.version}"
         return
-    yield f"class:{value.__qualname__}"
-    for name, member in sorted(vars(value).items()):
-        member = member.__func__ if isinstance(member, staticmethod | classmethod) else member
-        if isinstance(member, property):
-            member = member.fget
-        if isinstance(member, Callable) or not name.startswith("__"):
-            if isinstance(member, types.FunctionType | type | int | float | str):
-                yield name
-                yield from _parts(member, seen)
+    if _of_engine(value):
+        yield f"{value.__module__}.{value.__qualname__}"
+        return
+    fields: tuple[str, ...] = getattr(value, "_fields", ())
+    yield f"class:{value.__qualname__}:{fields}"
+    plain = not fields and not dataclasses.is_dataclass(value)
+    made: set[str] = {"__repr__"} if plain else {*_GENERATED, *fields}
+    for name, given in sorted(vars(value).items()):
+        member = given.__func__ if isinstance(given, staticmethod | classmethod) else given
+        member = member.fget if isinstance(member, property) else member
+        special = name.startswith("__") and not isinstance(member, types.FunctionType)
+        if not special and name not in made and not isinstance(member, _DESCRIPTORS):
+            yield name
+            yield from _parts(member, seen)
     for base in value.__bases__:
         if base is not object:
             yield from _parts(base, seen)
+
+
+def _of_engine(value: Any) -> bool:
+    """Whether ``value`` is the engine's: the cache folder is named after its whole source."""
+    return str(value.__module__).startswith("spikewright.engine.")
+
+
+def _tree(value: pytree.TreeSpec, seen: set[int]) -> Iterator[str]:
+    """A structure of arguments, with the classes whose methods a step may call."""
+    yield f"{getattr(value.type, '__qualname__', None)}:{value.num_nodes}"
+    yield from _parts(value.context, seen)
+    for child in value.children():
+        yield from _tree(child, seen)
 
 
 def _code(code: types.CodeType, seen: set[int]) -> Iterator[str]:
@@ -136,18 +196,24 @@ def _names(code: types.CodeType) -> set[str]:
 
 def _module(value: types.ModuleType) -> str:
     package = value.__name__.split(".")[0]
-    if package in STABLE_PACKAGES:
-        return f"{value.__name__}=={STABLE_PACKAGES[package]}"
-    if package in sys.stdlib_module_names:
-        return f"{value.__name__}=={sys.version}"
+    if _is_stable(value):
+        return f"{value.__name__}=={STABLE_PACKAGES.get(package, sys.version)}"
     try:
         return hashlib.sha256(inspect.getsource(value).encode()).hexdigest()
     except (OSError, TypeError) as cause:
         raise Unknown(f"module {value.__name__}") from cause
 
 
+def _is_stable(value: types.ModuleType) -> bool:
+    package = value.__name__.split(".")[0]
+    return package in STABLE_PACKAGES or package in sys.stdlib_module_names
+
+
 def _library(value: Any) -> str:
     package = _package(value)
+    owner = getattr(value, "__self__", None)
+    if owner is not None and not isinstance(owner, type | types.ModuleType):
+        raise Unknown(f"a method of a {type(owner).__name__} object")
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     if name is None or (package not in STABLE_PACKAGES and package not in sys.stdlib_module_names):
         raise Unknown(f"{type(value).__name__} object")

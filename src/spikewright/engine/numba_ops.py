@@ -24,6 +24,9 @@ TYPES = {
 HEADER = """import math
 import numba
 import numpy as np
+
+from spikewright.engine.vectorise import NoAlias, select
+
 f32, f64, i64, i32 = np.float32, np.float64, np.int64, np.int32
 """
 
@@ -32,10 +35,10 @@ _BINARY = {
     "sub": "{0} - {1}",
     "mul": "{0} * {1}",
     "div": "{0} / {1}",
-    "maximum": "({0} if ({0} > {1}) | ({0} != {0}) else {1})",
-    "minimum": "({0} if ({0} < {1}) | ({0} != {0}) else {1})",
-    "fmod": "math.fmod({0}, {1})",
-    "remainder": "({0} - {1} * math.floor({0} / {1}))",
+    "maximum": "select(({0} > {1}) | ({0} != {0}), {0}, {1})",
+    "minimum": "select(({0} < {1}) | ({0} != {0}), {0}, {1})",
+    "fmod": "np.fmod({0}, {1})",
+    "remainder": "np.remainder({0}, {1})",
     "atan2": "math.atan2({0}, {1})",
     "pow": "{0} ** {1}",
 }
@@ -44,7 +47,7 @@ _UNARY = {
     "abs": "abs({0})",
     "sign": "({t}({0} > 0) - {t}({0} < 0))",
     "sgn": "({t}({0} > 0) - {t}({0} < 0))",
-    "relu": "({t}(0) if {0} <= {t}(0) else {0})",
+    "relu": "select({0} <= {t}(0), {t}(0), {0})",
     "reciprocal": "{t}(1) / {0}",
     "sqrt": "math.sqrt({0})",
     "rsqrt": "{t}(1) / math.sqrt({0})",
@@ -83,6 +86,10 @@ _LOGIC = {
     "bitwise_or": "|",
     "bitwise_xor": "!=",
 }
+_KEYWORDS = {
+    "alpha", "rounding_mode", "min", "max",
+    "dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking",
+}  # fmt: skip
 _ROUNDING = {None: "{0}", "floor": "np.floor({0})", "trunc": "np.trunc({0})"}
 
 
@@ -115,6 +122,10 @@ def print_operation(
     name: str, terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]
 ) -> str | None:
     """The expression for one operation, or ``None`` if it is not known."""
+    if any(kind not in TYPES for kind in (dtype, *(term.dtype for term in terms))):
+        return None
+    if any(value is not None and key not in _KEYWORDS for key, value in kwargs.items()):
+        return None
     special = _SPECIAL.get(name)
     if special is not None:
         return special(terms, dtype, kwargs)
@@ -147,7 +158,7 @@ def _binary(name: str, terms: list[Term], dtype: torch.dtype, kwargs: dict[str, 
 
 def _where(terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> str:
     condition = as_type(terms[0], torch.bool)
-    return f"({as_type(terms[1], dtype)} if {condition} else {as_type(terms[2], dtype)})"
+    return f"select({condition}, {as_type(terms[1], dtype)}, {as_type(terms[2], dtype)})"
 
 
 def _clamp(terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> str:
@@ -158,7 +169,8 @@ def _clamp(terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> str
         if bound is None or (isinstance(bound, Term) and bound.text == "None"):
             continue
         edge = bound if isinstance(bound, Term) else Term("", dtype, bound)
-        x = f"({as_type(edge, dtype)} if {x} {sign} {as_type(edge, dtype)} else {x})"
+        limit = as_type(edge, dtype)
+        x = f"select({x} {sign} {limit}, {limit}, {x})"
     return x
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,12 +79,13 @@ def scan(
     >>> out.flatten()
     tensor([1.0000, 1.5000, 1.7500])
     """
-    inputs, state, dtype = _prepare(inputs, state, coefficients, features)
+    inputs, state, coefficients, dtype = _prepare(inputs, state, coefficients, features)
     surrogate = surrogate_in_force(surrogate)
     choice = choose_backend(pytree.tree_leaves(inputs)[0], dtype, backend)
     if choice.backend == "cpu":
         return cpu.scan_cpu(step, inputs, state, coefficients, features, surrogate)
-    return scan_reference(step, inputs, state, coefficients, surrogate)
+    outputs, state = scan_reference(step, inputs, state, coefficients, surrogate)
+    return pytree.tree_map(lambda y: y.to(dtype), (outputs, state))
 
 
 def scan_feedback(
@@ -105,7 +107,7 @@ def scan_feedback(
         The outputs, the last state, and the feedback to go on with.
     """
     choose_recurrent_backend(backend)
-    inputs, state, _ = _prepare(inputs, state, coefficients, features)
+    inputs, state, coefficients, _ = _prepare(inputs, state, coefficients, features)
     surrogate = surrogate_in_force(surrogate)
     return scan_feedback_reference(step, inputs, state, coefficients, surrogate, feedback)
 
@@ -122,14 +124,15 @@ def choose_recurrent_backend(backend: Backend) -> Choice:
 
 def _prepare(
     inputs: Any, state: Any, coefficients: Any, features: Shape
-) -> tuple[Any, Any, torch.dtype]:
+) -> tuple[Any, Any, Any, torch.dtype]:
     leaves = pytree.tree_leaves(inputs)
     dtype = compute_dtype(leaves, pytree.tree_leaves(coefficients))
     _check(leaves, features)
     inputs = pytree.tree_map(lambda x: x.to(dtype), inputs)
     batch = leaves[0].shape[1]
     state = pytree.tree_map(lambda s: _expand(s.to(dtype), batch, features), state)
-    return inputs, state, dtype
+    coefficients = pytree.tree_map(lambda c: c.to(dtype), coefficients)
+    return inputs, state, coefficients, dtype
 
 
 def choose_backend(x: Tensor, dtype: torch.dtype, backend: Backend) -> Choice:
@@ -161,7 +164,7 @@ def compute_dtype(inputs: list[Tensor], coefficients: list[Tensor]) -> torch.dty
     """The dtype of the state: that of the coefficients, whatever precision the input has."""
     floating = [c.dtype for c in coefficients if c.is_floating_point()]
     if floating:
-        return floating[0]
+        return functools.reduce(torch.promote_types, floating)
     return inputs[0].dtype if inputs[0].is_floating_point() else torch.get_default_dtype()
 
 
@@ -186,6 +189,12 @@ def _expand(s: Tensor, batch: int, features: Shape) -> Tensor:
         raise ShapeError(
             f"engine.scan: state must be of the input's batch size {batch}, got {s.shape[0]}. "
             "Pass state=None for a fresh start, or the state of the same samples."
+        )
+    pairs = zip(s.shape[1:], features, strict=False)
+    if s.ndim >= 1 + len(features) and any(own not in (1, needed) for own, needed in pairs):
+        raise ShapeError(
+            f"engine.scan: state must be of the layer's features {tuple(features)}, got shape "
+            f"{tuple(s.shape)}. Pass state=None for a fresh start, or this layer's own state."
         )
     if s.ndim == len(features) + 1 or trailing:
         return s.expand(batch, *features, *trailing)

@@ -47,8 +47,9 @@ class Interpreter:
     """
 
     printer: Printer
-    prefix: str = "q"
+    prefix: str
     lines: list[str] = field(default_factory=list[str])
+    made: int = 0
 
     def run(
         self, graph: fx.Graph, constants: dict[str, Tensor], arguments: Sequence[Array]
@@ -67,13 +68,30 @@ class Interpreter:
                 values[node] = self._call(node, values)
         return []
 
+    def take(self) -> list[str]:
+        """The lines printed since the last call."""
+        lines, self.lines = self.lines, []
+        return lines
+
+    def add(self, left: Array, right: Array) -> Array:
+        """The elementwise sum of two arrays of terms."""
+        out = np.empty(left.shape, dtype=object)
+        for index in np.ndindex(out.shape):
+            terms = [left[index], right[index]]
+            out[index] = self._line("add", terms, left[index].dtype, {})
+        return out
+
     def _call(self, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
         args: Any = fx.map_arg(node.args, lambda n: values[n])
         kwargs: Any = fx.map_arg(node.kwargs, lambda n: values[n])
-        name = str(node.target).removeprefix("aten.").split(".")[0]
+        name = str(node.target).removeprefix("aten.").rpartition(".")[0]
         if node.target is operator.getitem:
             return args[0][args[1]]
-        result: Tensor = node.meta["val"]
+        result: Any = node.meta["val"]
+        if name == "arange":
+            return literals(node.target(*args, **kwargs))
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise self._unknown(name)
         if name in CREATION:
             fill = CREATION[name](args, kwargs)
             return literals(torch.full(result.shape, fill, dtype=result.dtype))
@@ -84,6 +102,8 @@ class Interpreter:
             return self._fold(node, args, kwargs)
         if name in REDUCTION:
             return self._reduce(name, args, result)
+        if not isinstance(result, Tensor) or any(isinstance(a, list | tuple) for a in args):
+            raise self._unknown(name)
         return self._pointwise(name, args, kwargs, result)
 
     def _fold(self, node: fx.Node, args: Any, kwargs: Any) -> Array:
@@ -91,13 +111,17 @@ class Interpreter:
         return literals(target(*_unprint(args), **_unprint(kwargs)))
 
     def _reduce(self, name: str, args: Any, result: Tensor) -> Array:
-        axes = tuple(args[1]) if len(args) > 1 and args[1] else None
+        given = args[1] if len(args) > 1 else None
+        axes = (given,) if isinstance(given, int) else tuple(given) if given else None
         source: Array = args[0]
         if source.ndim == 0:
             return source.reshape(tuple(result.shape))
         if axes is not None and set(a % source.ndim for a in axes) != set(range(source.ndim)):
             raise self._unknown(name)
-        total = reduce(lambda a, b: self._line(REDUCTION[name], [a, b], a.dtype, {}), source.flat)
+        kind = result.dtype
+        total = reduce(lambda a, b: self._line(REDUCTION[name], [a, b], kind, {}), source.flat)
+        if name == "mean":
+            total = self._line("div", [total, Term("", kind, source.size)], kind, {})
         return _cell(total).reshape(tuple(result.shape))
 
     def _pointwise(self, name: str, args: Any, kwargs: Any, result: Tensor) -> Array:
@@ -115,13 +139,15 @@ class Interpreter:
         text = self.printer(name, terms, dtype, kwargs)
         if text is None:
             raise self._unknown(name)
-        target = f"{self.prefix}{len(self.lines)}"
+        target = f"{self.prefix}{self.made}"
+        self.made += 1
         self.lines.append(f"{target} = {text}")
         return Term(target, dtype)
 
     def _unknown(self, name: str) -> TraceError:
+        space, name = name.split(".") if "." in name else ("aten", name)
         return TraceError(
-            f"engine.cpu: every operation of a step must have a printer, got aten.{name}. "
+            f"engine.cpu: every operation of a step must have a printer, got {space}.{name}. "
             "Write it with arithmetic, comparisons, torch.where or elementary functions, or run "
             "the network with backend='reference'."
         )
@@ -252,6 +278,18 @@ CREATION: dict[str, Callable[[Any, Any], Any]] = {
     "zeros_like": lambda args, kwargs: 0,
     "ones_like": lambda args, kwargs: 1,
     "zeros": lambda args, kwargs: 0,
+    "empty": lambda args, kwargs: 0,
+    "empty_like": lambda args, kwargs: 0,
+    "empty_permuted": lambda args, kwargs: 0,
+    "new_empty_strided": lambda args, kwargs: 0,
     "ones": lambda args, kwargs: 1,
 }
-REDUCTION = {"sum": "add", "prod": "mul", "amax": "maximum", "amin": "minimum"}
+REDUCTION = {
+    "sum": "add",
+    "mean": "add",
+    "prod": "mul",
+    "amax": "maximum",
+    "amin": "minimum",
+    "any": "logical_or",
+    "all": "logical_and",
+}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -31,25 +32,33 @@ class Slots:
     """The flat arguments of a step: trailing shapes of inputs, state fields and coefficients.
 
     Args:
+        shared: for each coefficient, whether all neurons have the same.
         trees: the three tree structures, to call the step with what it expects.
     """
 
     inputs: tuple[tuple[int, ...], ...]
     state: tuple[tuple[int, ...], ...]
     coefficients: tuple[tuple[int, ...], ...]
+    shared: tuple[bool, ...]
     trees: tuple[pytree.TreeSpec, pytree.TreeSpec, pytree.TreeSpec]
     dtype: torch.dtype
 
-    def call(self, step: Step, flat: Sequence[Tensor]) -> tuple[Any, list[Tensor]]:
-        """Call ``step`` with flat arguments; return its outputs and its next state, flat."""
+    def call(
+        self, step: Step, flat: Sequence[Tensor], lead: tuple[int, ...] = ()
+    ) -> tuple[Any, list[Tensor]]:
+        """Call ``step`` with flat arguments; return its outputs and its next state, flat.
+
+        ``lead`` are the axes before the trailing ones: none for one neuron.
+        """
         ends = (len(self.inputs), len(self.inputs) + len(self.state))
         parts = (flat[: ends[0]], flat[ends[0] : ends[1]], flat[ends[1] :])
         args = (pytree.tree_unflatten(p, t) for p, t in zip(parts, self.trees, strict=True))
         result = step(*args)
         if not (isinstance(result, tuple) and len(result) == 2):
+            count = f" of {len(result)}" if isinstance(result, tuple) else ""
             raise TraceError(
                 "engine.trace: a step must return the pair (spikes, state), got "
-                f"{type(result).__name__}. Write: return spikes, State(...)."
+                f"{type(result).__name__}{count}. Write: return spikes, State(...)."
             )
         outputs, state = result
         flat_state, tree = pytree.tree_flatten(state)
@@ -58,7 +67,7 @@ class Slots:
                 f"engine.trace: the state a step returns must be built like the one it takes, "
                 f"{self.trees[1]}, got {tree}. Return every field, in the same class."
             )
-        like = [torch.Size(s) for s in self.state]
+        like = [torch.Size(lead + s) for s in self.state]
         return outputs, [
             _as_field(value, shape, self.dtype)
             for value, shape in zip(flat_state, like, strict=True)
@@ -106,6 +115,7 @@ def trace_step(
         TraceError: the step branches on a tensor, uses an old-style ``autograd.Function``, or
             changes shapes or dtypes from step to step.
     """
+    _check_separate(step, slots, surrogate)
     shapes = slots.inputs + slots.state + slots.coefficients
     primals = [torch.zeros(shape, dtype=slots.dtype) for shape in shapes]
     output_shapes: list[tuple[int, ...]] = []
@@ -115,7 +125,7 @@ def trace_step(
         with firing_context(surrogate):
             made, state = slots.call(step, flat)
         single[:] = [isinstance(made, Tensor)]
-        outputs = [made] if isinstance(made, Tensor) else list(made)
+        outputs = _as_outputs(made)
         output_shapes[:] = [tuple(o.shape) for o in outputs]
         return [o.to(slots.dtype) for o in outputs] + state
 
@@ -134,6 +144,59 @@ def trace_step(
 
     back, back_constants = _trace(backward, primals + seeds, step)
     return StepGraphs(slots, outputs, single[0], graph, constants, advance, back, back_constants)
+
+
+def _as_outputs(made: Any) -> list[Tensor]:
+    outputs = list(made) if isinstance(made, tuple | list) else [made]
+    for value in outputs:
+        if not isinstance(value, Tensor):
+            raise TraceError(
+                "engine.trace: outputs of a step must be a tensor or a tuple of tensors, got "
+                f"{type(value).__name__}. Return what each neuron sends out."
+            )
+    return outputs
+
+
+def _check_separate(step: Step, slots: Slots, surrogate: SurrogateGradient) -> None:
+    """Compare a step on a few neurons at once with the same neurons one by one.
+
+    Tracing sees one neuron, for whom a sum over all neurons is the neuron itself.
+    """
+    random = torch.Generator().manual_seed(0)
+    lead = (2, 3)
+
+    def draw(shape: tuple[int, ...]) -> Tensor:
+        return torch.rand(shape, generator=random, dtype=torch.float64).to(slots.dtype)
+
+    varying = [draw(lead + shape) for shape in slots.inputs + slots.state]
+    fixed = [draw(lead[1:] + shape) for shape in slots.coefficients]
+    try:
+        with firing_context(surrogate), torch.no_grad():
+            made, state = slots.call(step, varying + fixed, lead)
+            whole = _as_outputs(made) + state
+            made, state = slots.call(step, varying + fixed, lead)
+            again = _as_outputs(made) + state
+            ones: list[list[Tensor]] = []
+            for b, n in product(*map(range, lead)):
+                made, state = slots.call(step, [v[b, n] for v in varying] + [f[n] for f in fixed])
+                ones.append(_as_outputs(made) + state)
+    except Exception:
+        return  # tracing meets the same fault and explains it
+    if not all(torch.allclose(a, b, equal_nan=True) for a, b in zip(whole, again, strict=True)):
+        raise TraceError(
+            f"engine.trace: {_name(step)} must give the same result each time, got another for "
+            "the same arguments. Use the noise option, or pass random numbers as an input."
+        )
+    for together, *apart in zip(whole, *ones, strict=True):
+        alone = torch.stack(apart).reshape(lead + apart[0].shape)
+        if together.shape != alone.shape or not torch.allclose(
+            together.double(), alone.double(), rtol=1e-3, atol=1e-6, equal_nan=True
+        ):
+            raise TraceError(
+                f"engine.trace: {_name(step)} must treat each neuron by itself, got a result that "
+                "depends on other neurons or samples, or has another shape than they. Count a "
+                "trailing axis from the end (-1), or run it with backend='reference'."
+            )
 
 
 def _as_field(value: Any, shape: torch.Size, dtype: torch.dtype) -> Tensor:
@@ -163,6 +226,8 @@ def _trace(
         raise
     except Exception as cause:
         raise TraceError(_explain_failure(step, cause)) from cause
+    if any("_local_scalar_dense" in str(node.target) for node in second.graph.nodes):
+        raise TraceError(_branching(step))
     second.graph.eliminate_dead_code()
     constants = {
         str(node.target): getattr(second, str(node.target))
@@ -176,8 +241,11 @@ def _trace(
 def _decompositions() -> dict[Any, Callable[..., Any]]:
     from torch._decomp import core_aten_decompositions, get_decompositions
 
-    aten = torch.ops.aten
-    extra = get_decompositions([aten.rsub, aten.addcmul, aten.addcdiv, aten.lerp, aten.heaviside])
+    names = (
+        "rsub addcmul addcdiv lerp heaviside hypot copysign "
+        "_softmax _log_softmax gelu leaky_relu elu"
+    )
+    extra = get_decompositions([getattr(torch.ops.aten, name) for name in names.split()])
     return {**core_aten_decompositions(), **extra}
 
 
@@ -191,9 +259,28 @@ def _outputs_of(graph: fx.Graph, part: slice) -> fx.Graph:
     return copy
 
 
+def _name(step: Step) -> str:
+    while isinstance(step, functools.partial):
+        step = step.func
+    return getattr(step, "__qualname__", None) or type(step).__name__
+
+
+def _branching(step: Step) -> str:
+    return (
+        f"engine.trace: {_name(step)} must not branch on a tensor, got an `if`, `float()` or "
+        "`.item()` of a value that is known only while running. Use torch.where(condition, "
+        "a, b), or run it with backend='reference'."
+    )
+
+
 def _explain_failure(step: Step, cause: Exception) -> str:
-    name = getattr(step, "__qualname__", None) or type(step).__name__
+    name = _name(step)
     text = str(cause)
+    if "convert all Tensors to FakeTensors" in text:
+        return (
+            f"engine.trace: {name} must get tensors as arguments, got one from a global or a "
+            "closure. Make it a parameter of the neuron, or a Python number if it never changes."
+        )
     if "setup_context" in text:
         return (
             f"engine.trace: an autograd.Function in {name} must have a setup_context, got one in "
@@ -204,11 +291,7 @@ def _explain_failure(step: Step, cause: Exception) -> str:
     if type(cause).__name__.startswith(("GuardOnDataDependent", "DataDependent")) or (
         "data-dependent" in text
     ):
-        return (
-            f"engine.trace: {name} must not branch on a tensor, got an `if`, `float()` or "
-            "`.item()` of a value that is known only while running. Use torch.where(condition, "
-            "a, b), or run it with backend='reference'."
-        )
+        return _branching(step)
     return (
         f"engine.trace: {name} must be made of tensor operations on one neuron, got "
         f"{type(cause).__name__}: {text.splitlines()[0] if text else ''}. "

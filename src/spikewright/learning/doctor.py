@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.engine.layer import Layer
 from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.errors import RuleError
 from spikewright.learning.rule import Batch, Rule
 from spikewright.network import Network
 
@@ -30,6 +30,7 @@ class LayerHealth:
             derivative is at least a tenth of its peak.
         gradient: norm of the loss gradient of the weights that lead into the layer; ``None``
             if there are none.
+        most: the most spikes of a neuron in one step.
     """
 
     name: str
@@ -37,6 +38,7 @@ class LayerHealth:
     silent: float
     in_window: float
     gradient: float | None
+    most: int = 1
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,15 @@ class _Probe(SurrogateGradient):
 def doctor(network: Network, batch: Batch | tuple[Tensor, Tensor], rule: Rule) -> Diagnosis:
     """Examine a network on one batch; the network itself is not changed.
 
-    Runs a copy forward and backward on the reference backend with the rule's own loss.
+    Runs a copy forward and backward on the reference backend with the rule's own loss and, if it
+    has one, surrogate.
 
     Args:
         batch: input (time, batch, *features) and targets (batch,).
         rule: the learning rule, for its loss; one with a ``loss_of(network, batch)``.
+
+    Raises:
+        RuleError: the rule has no loss.
 
     >>> from spikewright import LI, LIF, Linear, Sequential
     >>> from spikewright.learning import Surrogate
@@ -93,30 +99,48 @@ def doctor(network: Network, batch: Batch | tuple[Tensor, Tensor], rule: Rule) -
     >>> print(found.advice[0])
     layer '1_lif' is silent: raise its input weights, lower v_threshold, or use aim_rates.
     """
-    batch = Batch(*batch)
-    patient = copy.deepcopy(network)
-    probes = _instrument(patient)
+    if not hasattr(rule, "loss_of"):
+        raise RuleError(
+            f"doctor: rule must have a loss_of(network, batch), got {type(rule).__name__}. "
+            "Pass a rule with a loss, such as Surrogate()."
+        )
+    x, y = batch
+    patient, examiner = copy.deepcopy(network), copy.copy(rule)
+    probes = _instrument(patient, getattr(rule, "surrogate", None))
+    if getattr(rule, "surrogate", None) is not None:
+        examiner.surrogate = None  # type: ignore[attr-defined]
     for parameter in patient.parameters():
         parameter.grad = None
-    loss, run = rule.loss_of(patient, batch)  # type: ignore[attr-defined]
-    loss.backward()
-    found: list[LayerHealth] = []
-    for name, probe in probes.items():
-        spikes = run.records[name]["spikes"].detach()
-        rate, silent = float(spikes.mean()), float((spikes.sum((0, 1)) == 0).double().mean())
-        found.append(LayerHealth(name, rate, silent, probe.share, _gradient(patient, name)))
+    with torch.enable_grad(), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        # With a gradient for the input the backward pass reaches layers without weights before.
+        x = patient.to_floating(x).detach().requires_grad_()
+        loss, run = examiner.loss_of(patient, Batch(x, y))  # type: ignore[attr-defined]
+        loss.backward()
+    found = [_health(patient, name, probes[name], run.records[name]["spikes"]) for name in probes]
     return Diagnosis(tuple(found), tuple(line for h in found for line in advise(h)))
+
+
+def _health(network: Network, name: str, probe: _Probe, spikes: Tensor) -> LayerHealth:
+    spikes = spikes.detach()
+    layer: Any = network.layers[name]
+    firing = getattr(getattr(layer, "neuron", layer), "firing", None)
+    return LayerHealth(
+        name=name,
+        rate=float(spikes.mean()),
+        silent=float((spikes.sum((0, 1)) == 0).double().mean()),
+        in_window=probe.share,
+        gradient=_gradient(network, name),
+        most=getattr(firing, "max_spikes", 1),
+    )
 
 
 def advise(health: LayerHealth) -> list[str]:
     """What to change in a layer, worst first; empty if nothing stands out."""
     name = f"layer {health.name!r}"
     if health.rate < SILENT_BELOW:
-        return [
-            f"{name} is silent: raise its input weights, lower v_threshold, or use aim_rates."
-        ]
+        return [f"{name} is silent: raise its input weights, lower v_threshold, or use aim_rates."]
     advice: list[str] = []
-    if health.rate > SATURATED_ABOVE:
+    if health.rate > SATURATED_ABOVE * health.most:
         advice.append(
             f"{name} is saturated ({health.rate:.2f} spikes a step): lower its input weights, "
             "raise v_threshold, or add UpperRate."
@@ -136,22 +160,29 @@ def advise(health: LayerHealth) -> list[str]:
     return advice
 
 
-def _instrument(network: Network) -> dict[str, _Probe]:
+def _instrument(network: Network, of_rule: SurrogateGradient | None) -> dict[str, _Probe]:
     """Put a probe in place of each spiking layer's surrogate."""
     probes: dict[str, _Probe] = {}
     for name, layer in network.layers.items():
         cells: Any = getattr(layer, "neuron", layer)
         if layer.spiking and hasattr(cells, "surrogate"):
-            probes[name] = _Probe(inner=cells.surrogate)
+            probes[name] = _Probe(inner=of_rule or cells.surrogate)
             cells.surrogate, cells.backend = probes[name], "reference"
     return probes
 
 
 def _gradient(network: Network, name: str) -> float | None:
-    layers: list[Layer] = [
-        network.layers[source] for source in network.sources[name] if source in network.layers
-    ]
-    gradients = [p.grad for layer in layers for p in layer.parameters() if p.grad is not None]
+    weights = [p for source in network.sources[name] for p in _weights_before(network, source)]
+    gradients = [p.grad for p in weights if p.grad is not None]
     if not gradients:
         return None
     return float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients])))
+
+
+def _weights_before(network: Network, name: str) -> list[Tensor]:
+    """Parameters of a layer or, if it has none and is not one of neurons, of those before it."""
+    layer = network.layers.get(name)
+    if layer is None or hasattr(getattr(layer, "neuron", layer), "surrogate"):
+        return []
+    own: list[Tensor] = list(layer.parameters())
+    return own or [p for source in network.sources[name] for p in _weights_before(network, source)]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from spikewright.connections import AvgPool2d, Delay, Dropout, Flatten, MaxPool2d, SumPool2d
+from spikewright.engine.checks import check_sequence
 from spikewright.engine.layer import Layer
 from spikewright.errors import ParameterError
 from spikewright.network import INPUT, Network, sum_inputs
@@ -15,24 +18,30 @@ from spikewright.network import INPUT, Network, sum_inputs
 DEFAULT_RATE = 0.05
 _STEPS = 24
 _RANGE = (-12.0, 24.0)
+_SCALES = (AvgPool2d, Delay, Dropout, Flatten, MaxPool2d, SumPool2d)
+"""Layers whose output grows by a factor if their input does; weights are scaled through them."""
 
 
 def aim_rates(network: Network, x: Tensor, rate: float = DEFAULT_RATE) -> dict[str, float]:
     """Scale fresh weights so that each spiking layer fires ``rate`` spikes a step and neuron.
 
     Layer by layer, from the input on: weight and bias of the connections that lead into a spiking
-    layer are multiplied by one factor, found by bisection on the layer's own response to ``x``.
-    Weights that were trained, loaded or set by hand are left alone.
+    layer, if need be through pooling, `Delay`, `Dropout` or `Flatten`, are multiplied by one
+    factor, found by bisection on the layer's own response to ``x``. Of a recurrent layer only the
+    incoming connection is scaled. Left alone are weights that were trained, loaded or set by
+    hand, that lead elsewhere as well, or that cannot bring the layer to the rate. Buffers and
+    random streams stay as they are.
 
     Args:
         x: a batch of typical input, (time, batch, *features).
         rate: spikes per step and neuron, between 0 and 1.
 
     Returns:
-        The rate that each scaled layer now has.
+        The rate that each layer now has whose connections are fresh.
 
     Raises:
         ParameterError: a rate outside its range.
+        ShapeError: ``x`` does not fit the network.
 
     >>> from spikewright import LI, LIF, Linear, Sequential
     >>> net = Sequential(Linear(30, 100), LIF(), Linear(100, 2), LI(), dt=1e-3)
@@ -44,11 +53,12 @@ def aim_rates(network: Network, x: Tensor, rate: float = DEFAULT_RATE) -> dict[s
         raise ParameterError(
             f"aim_rates: rate must be between 0 and 1 spikes a step, got {rate!r}. Use 0.05."
         )
+    check_sequence("aim_rates", x, network.shape)
     if network.shape is None:
         network.build(x.shape[2:])
     reached: dict[str, float] = {}
-    with torch.no_grad(), torch.random.fork_rng():
-        values = {INPUT: x if x.is_floating_point() else x.to(torch.get_default_dtype())}
+    with torch.no_grad(), _undisturbed(network, x):
+        values = {INPUT: network.to_floating(x)}
         for name, layer in network.layers.items():
             total = sum_inputs([values[source] for source in network.sources[name]])
             incoming = _scalable(network, name)
@@ -61,23 +71,42 @@ def aim_rates(network: Network, x: Tensor, rate: float = DEFAULT_RATE) -> dict[s
     return reached
 
 
+@contextmanager
+def _undisturbed(network: Network, x: Tensor) -> Iterator[None]:
+    """Put back what running the layers changes: running means and random streams."""
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        yield
+    for buffer, before in buffers:
+        buffer.copy_(before)
+
+
 def _scalable(network: Network, name: str) -> list[Layer]:
     """The connections into a layer, if each is fresh and leads nowhere else."""
-    layers = [network.layers.get(source) for source in network.sources[name]]
-    targets = [s for sources in network.sources.values() for s in sources]
-    fresh = all(getattr(layer, "untouched", False) for layer in layers)
-    alone = all(targets.count(source) == 1 for source in network.sources[name])
-    return [layer for layer in layers if layer is not None] if fresh and alone else []
+    targets = [source for sources in network.sources.values() for source in sources]
+    found: list[Layer] = []
+    for source in network.sources[name]:
+        layer = network.layers.get(source)
+        if targets.count(source) != 1:
+            return []
+        connections = [layer] if getattr(layer, "untouched", False) else None
+        if isinstance(layer, _SCALES):
+            connections = _scalable(network, source)
+        if not connections:
+            return []
+        found += [connection for connection in connections if connection is not None]
+    return found
 
 
 def _find_factor(layer: Layer, x: Tensor, rate: float) -> tuple[float, float]:
     """The factor on the input at which the layer fires at ``rate``, by bisection of its log."""
 
     def measure(exponent: float) -> float:
+        torch.manual_seed(0)  # the same noise each time, or the bisection would chase it
         return float(layer(x * math.exp(exponent))[0].mean())
 
     low, high = _RANGE
-    if measure(high) < rate:
+    if measure(high) < rate or measure(low) > rate:
         return 1.0, measure(0.0)
     exponent = _bisect(measure, rate, low, high)
     return math.exp(exponent), measure(exponent)
@@ -92,5 +121,6 @@ def _bisect(measure: Callable[[float], float], wanted: float, low: float, high: 
 
 def _scale(connection: Layer, factor: float) -> None:
     """Multiply weight and bias; the connection no longer counts as untouched."""
-    for parameter in connection.parameters(recurse=False):
-        parameter.mul_(factor)
+    for name, parameter in connection.named_parameters(recurse=False):
+        if name in ("weight", "bias"):
+            parameter.mul_(factor)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -35,11 +37,14 @@ class Optimisation:
     Args:
         optimiser: ``"adam"``, ``"adamw"`` or ``"sgd"``.
         learning_rate: step size at the start.
-        schedule: ``"constant"``; ``"cosine"`` falls to zero over the planned steps; ``"step"``
-            multiplies by ``gamma`` at each ``period`` steps.
+        schedule: ``"constant"``; ``"cosine"`` falls to zero over the planned steps, which must be
+            known; ``"step"`` multiplies by ``gamma`` at each ``period`` steps.
         weight_decay: as the optimiser defines it.
         clip: greatest norm of the whole gradient; ``None`` for none.
         options: further arguments of the torch optimiser, for example ``{"momentum": 0.9}``.
+
+    Raises:
+        ParameterError: an option is unknown or outside its range.
     """
 
     optimiser: str = "adam"
@@ -58,21 +63,50 @@ class Optimisation:
                     f"Optimisation: {name} must be one of {', '.join(known)}, got "
                     f"{getattr(self, name)!r}. {nearest(str(getattr(self, name)), known)}"
                 )
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+        self._check_positive("learning_rate", "1e-3")
+        self._check_positive("period", "1000")
+        self._check_positive("gamma", "0.5")
+        if self.clip is not None:
+            self._check_positive("clip", "1.0")
+        if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
             raise ParameterError(
-                f"Optimisation: learning_rate must be positive and finite, got "
-                f"{self.learning_rate!r}. Start from 1e-3."
+                f"Optimisation: weight_decay must be zero or positive, got {self.weight_decay!r}. "
+                "Use 0.0 for none."
+            )
+        taken = inspect.signature(OPTIMISERS[self.optimiser]).parameters
+        known = [name for name in taken if name not in ("params", "lr", "weight_decay")]
+        for name in self.options:
+            if name not in known:
+                raise ParameterError(
+                    f"Optimisation: options must be further arguments of {self.optimiser}, got "
+                    f"{name!r}. {nearest(name, known)}"
+                )
+
+    def _check_positive(self, name: str, example: str) -> None:
+        value = getattr(self, name)
+        if not (value > 0 and math.isfinite(value)):
+            raise ParameterError(
+                f"Optimisation: {name} must be positive and finite, got {value!r}. "
+                f"Start from {example}."
             )
 
     def rate(self, step: int, total_steps: int | None) -> float:
         """The learning rate at a step.
+
+        Raises:
+            ParameterError: a cosine schedule, and the number of steps is not known.
 
         >>> Optimisation(learning_rate=0.1, schedule="cosine").rate(50, 100)
         0.05
         """
         if self.schedule == "step":
             return self.learning_rate * self.gamma ** (step // self.period)
-        if self.schedule == "cosine" and total_steps:
+        if self.schedule == "cosine":
+            if not total_steps:
+                raise ParameterError(
+                    f"Optimisation: schedule 'cosine' must know the number of steps to come, got "
+                    f"{total_steps}. Give fit epochs instead of seconds, or init total_steps."
+                )
             done = min(step / total_steps, 1.0)
             return self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * done))
         return self.learning_rate
@@ -136,6 +170,10 @@ class Surrogate:
         self.decoder, self.loss = decoder, loss or CrossEntropy()
         self.surrogate, self.regularisers = surrogate, tuple(regularisers)
 
+    def __repr__(self) -> str:
+        fields = ("decoder", "loss", "surrogate", "regularisers", "optimisation")
+        return f"Surrogate({', '.join(f'{name}={getattr(self, name)!r}' for name in fields)})"
+
     def requirements(self, network: nn.Module) -> list[str]:
         """Why this rule cannot train ``network``; see `Rule.requirements`."""
         if not isinstance(network, Network):
@@ -148,7 +186,17 @@ class Surrogate:
         except RuleError as cause:
             last = next(reversed(network.layers))
             problems.append(f"layer {last!r}: {cause}")
-        return problems
+        return problems + self._check_regularisers(network)
+
+    def _check_regularisers(self, network: Network) -> list[str]:
+        spiking = [name for name, layer in network.layers.items() if layer.spiking]
+        return [
+            f"layer {name!r}: {type(regulariser).__name__} acts on it, but it is no spiking layer. "
+            f"{nearest(name, spiking)}"
+            for regulariser in self.regularisers
+            for name in regulariser.layers or ()
+            if name not in spiking
+        ]
 
     def init(self, network: nn.Module, *, total_steps: int | None = None) -> RuleState:
         """Before the first batch: step 0 and no moments yet."""
@@ -172,8 +220,12 @@ class Surrogate:
         return _metrics(network, loss, scores, batch, run), after
 
     def evaluate(self, network: nn.Module, batch: Batch, rule_state: RuleState) -> Metrics:
-        """Loss, accuracy, rates and predictions of ``batch``; see `Rule.evaluate`."""
-        with torch.no_grad():
+        """Loss, accuracy, rates and predictions of ``batch``; see `Rule.evaluate`.
+
+        Runs in evaluation mode. Noise draws from torch's random stream, which
+        `spikewright.evaluate` puts back.
+        """
+        with torch.no_grad(), _evaluating(network):
             loss, scores, run = self._loss(network, batch)
         measured = _metrics(network, loss, scores, batch, run)
         return {**measured, "predictions": scores.argmax(-1)}
@@ -216,6 +268,18 @@ class Surrogate:
 
 
 _HALF = (torch.float16, torch.bfloat16)
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the block, then each layer as it was."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _metrics(network: nn.Module, loss: Tensor, scores: Tensor, batch: Batch, run: Run) -> Metrics:

@@ -18,10 +18,11 @@ from spikewright.engine.scan import Backend, Choice, choose_backend, scan, scan_
 from spikewright.engine.spike import DEFAULT_SURROGATE
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.trace import Step
-from spikewright.errors import NetworkError, ParameterError, ShapeError
+from spikewright.errors import NetworkError, ParameterError, ShapeError, nearest
 from spikewright.neurons.extras import NoiseState, RefractoryState, with_noise, with_refractory
 from spikewright.neurons.firing import Firing
 from spikewright.neurons.parameters import ParameterSet
+from spikewright.units import format_seconds
 
 
 class Neuron(Layer):
@@ -80,6 +81,13 @@ class Neuron(Layer):
                 f"{name}: noise and refractory must be zero for a state without a membrane 'v', "
                 f"got noise={noise}, refractory={refractory}. Name the membrane v."
             )
+        if refractory and not self.spiking:
+            raise ParameterError(
+                f"{name}: refractory must be zero for neurons that do not spike, got "
+                f"{refractory}. Leave it out."
+            )
+        _check_kind(name, "surrogate", surrogate, SurrogateGradient, "sw.surrogate.Arctan()")
+        _check_kind(name, "firing", self.firing, Firing, "sw.Firing(reset='subtract')")
         self.options_of_step = dict(options_of_step or {})
         if _takes(type(self).step, "firing"):
             self.options_of_step["firing"] = self.firing
@@ -106,6 +114,11 @@ class Neuron(Layer):
     def build(self, shape: Shape, dt: float) -> Shape:
         output = super().build(shape, dt)
         self.parameter_set.check_step(dt, self.least_tau)
+        if 0 < self.refractory and round(self.refractory / dt) < 1:
+            raise ParameterError(
+                f"{type(self).__name__}: refractory must be zero or at least one dt = "
+                f"{format_seconds(dt)}, got {format_seconds(self.refractory)}. Use a smaller dt."
+            )
         return output
 
     def initial_state(self, batch: int) -> Any:
@@ -145,6 +158,12 @@ class Neuron(Layer):
         self, x: Tensor, state: Any = None, record: tuple[str, ...] = ()
     ) -> tuple[Tensor, Any, dict[str, Tensor]]:
         """Like `forward`, and traces of state fields: name -> (time, batch, *n)."""
+        for name in record:
+            if name not in self.field_names():
+                raise ParameterError(
+                    f"{type(self).__name__}: record must name fields of the state, got {name!r}. "
+                    f"{nearest(name, self.field_names())}"
+                )
         inputs, inner, wrap = self._prepare(x, state)
         outputs, last = scan(
             self.bound_step(record), inputs, inner, self.bound_coefficients(), **self._engine()
@@ -218,6 +237,13 @@ class Neuron(Layer):
         return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
     def _check_state(self, state: Any, batch: int) -> None:
+        wrapper = NoiseState if self.noise else RefractoryState if self.refractory else self.State
+        if not isinstance(state, wrapper) or not isinstance(unwrap(state), self.State):
+            raise ShapeError(
+                f"{type(self).__name__}: state must be what this layer returned, a "
+                f"{wrapper.__name__} of {self.State.__name__}, got {type(state).__name__}. "
+                "Pass state=None for a fresh start."
+            )
         first = next(iter(unwrap(state)), None)
         if first is not None and first.shape[0] != batch:
             raise ShapeError(
@@ -303,6 +329,14 @@ def _non_negative(where: str, name: str, value: float) -> float:
             f"{where}: {name} must be zero or positive, got {value!r}. Use 0.0 for none."
         )
     return float(value)
+
+
+def _check_kind(where: str, name: str, value: Any, kind: type, example: str) -> None:
+    if not isinstance(value, kind):
+        raise ParameterError(
+            f"{where}: {name} must be a {kind.__name__}, got {value!r}. "
+            f"Pass for example {name}={example}."
+        )
 
 
 def _short(value: Tensor) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SERIES_BELOW = {torch.float32: 1e-2, torch.float64: 1e-4}
+_SERIES_BELOW = 0.5
+_SERIES_TERMS = 14
 
 
 def relative_expm1(z: Tensor) -> Tensor:
@@ -18,10 +19,12 @@ def relative_expm1(z: Tensor) -> Tensor:
     >>> relative_expm1(torch.tensor([0.0, 1.0]))
     tensor([1.0000, 1.7183])
     """
-    small = z.abs() < _SERIES_BELOW.get(z.dtype, 1e-2)
+    small = z.abs() < _SERIES_BELOW
     near = torch.where(small, z, torch.zeros_like(z))
     far = torch.where(small, torch.ones_like(z), z)
-    series = 1 + near / 2 * (1 + near / 3 * (1 + near / 4 * (1 + near / 5)))
+    series = torch.ones_like(z)
+    for n in range(_SERIES_TERMS, 1, -1):
+        series = 1 + near / n * series
     return torch.where(small, series, torch.expm1(far) / far)
 
 

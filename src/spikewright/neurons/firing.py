@@ -72,4 +72,4 @@ def fire(
         return spikes, v - count * v_threshold
     if firing.detach_reset:
         return spikes, torch.where(count > 0, v_reset, v)
-    return spikes, v + count * (v_reset - v)
+    return spikes, (1.0 - count) * v + count * v_reset

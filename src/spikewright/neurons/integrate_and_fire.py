@@ -58,6 +58,7 @@ class IF(Neuron):
 
     Order of update: see `if_step`. Parameters: see `IFParams`. Gradient of a spike: `surrogate`.
 
+    >>> import torch
     >>> neuron = IF(v_threshold=1.0, firing=Firing(reset="subtract"))
     >>> _ = neuron.build((1,), dt=1e-3)
     >>> spikes, state = neuron(torch.full((5, 1, 1), 0.6))

@@ -99,7 +99,7 @@ class ParameterSet(nn.Module):
 
     def _add(self, name: str, given: Any) -> None:
         wanted = isinstance(given, Learnable)
-        value = as_tensor(given.value if wanted else given)
+        value = self._as_tensor(name, given.value if wanted else given)
         if self.several(name) and value.ndim == 0:
             value = value[None]
         self._check(name, value)
@@ -113,6 +113,15 @@ class ParameterSet(nn.Module):
             self.bounds[name] = self._check_bounds(name, value, bounds)
             value = self._place(name, value)
         self.register_parameter(name, nn.Parameter(value))
+
+    def _as_tensor(self, name: str, given: Any) -> Tensor:
+        try:
+            return as_tensor(given)
+        except (TypeError, ValueError, RuntimeError) as cause:
+            raise ParameterError(
+                f"{self.where}: {name} must be a number, a tensor or learnable(number or tensor), "
+                f"got {given!r}. Pass for example {name}={20e-3 if self._is_time(name) else 1.0}."
+            ) from cause
 
     def _is_time(self, name: str) -> bool:
         return self.fields[name].metadata.get("unit") == "s"
@@ -145,9 +154,10 @@ class ParameterSet(nn.Module):
     def _place(self, name: str, value: Tensor) -> Tensor:
         """The unbounded number that stands for ``value`` between its bounds."""
         low, high = self.bounds[name]
+        exact = value.double()
         if self._is_time(name):
-            low, high, value = math.log(low), math.log(high), value.double().log()
-        return torch.logit((value.double() - low) / (high - low)).to(torch.get_default_dtype())
+            low, high, exact = math.log(low), math.log(high), exact.log()
+        return torch.logit((exact - low) / (high - low)).to(value.dtype)
 
     def value(self, name: str) -> Tensor:
         """The physical value of a parameter, in SI units, differentiable."""

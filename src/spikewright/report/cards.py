@@ -33,9 +33,7 @@ def cards(data: ReportData) -> list[Card]:
     return [card for card in found if card is not None] + extra
 
 
-def _card(
-    label: str, value: float | None, write: Callable[[float], str], note: str
-) -> Card | None:
+def _card(label: str, value: float | None, write: Callable[[float], str], note: str) -> Card | None:
     return None if value is None else Card(label, write(float(value)), note)
 
 
@@ -44,8 +42,11 @@ def _chance(data: ReportData) -> str:
 
 
 def _epochs(data: ReportData) -> str:
-    epochs = {record["epoch"] for record in data.curves
-              if record.get("kind") == "train" and "epoch" in record}
+    epochs = {
+        record["epoch"]
+        for record in data.curves
+        if record.get("kind") == "train" and "epoch" in record
+    }
     return counted(len(epochs), "epoch") if epochs else ""
 
 

@@ -67,11 +67,11 @@ def inert(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
-def short(text: str, most: int = 16) -> str:
+def short(text: str, most: int = 14) -> str:
     """Cut a long label.
 
     >>> short("Ankle boot"), short("a very long class name")
-    ('Ankle boot', 'a very long cla…')
+    ('Ankle boot', 'a very long c…')
     """
     return text if len(text) <= most else text[: most - 1] + "…"
 

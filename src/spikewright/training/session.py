@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from spikewright import seeding
 from spikewright.errors import CheckpointError
 from spikewright.learning import processes
+from spikewright.learning.initialisation import aim_rates
 from spikewright.learning.rule import Rule
+from spikewright.network import Network
 from spikewright.training.batches import Data
 from spikewright.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from spikewright.training.display import Display, Silent, open_display
@@ -26,6 +28,9 @@ from spikewright.training.progress import Progress, init_progress
 from spikewright.training.resume import check_same_run, describe_run, find_checkpoint
 from spikewright.training.settings import FitSettings, Record, plain_settings
 from spikewright.training.weights import describe_network, restore_network
+
+
+INITIAL_SAMPLES = 256
 
 
 @dataclass
@@ -152,6 +157,7 @@ def _check_agreement(session: Session) -> None:
 
 
 def _begin(session: Session) -> int:
+    _aim_rates(session)
     processes.broadcast(list(session.network.state_dict().values()))
     settings = session.settings
     total = None if settings.epochs is None else settings.epochs * session.steps
@@ -159,6 +165,18 @@ def _begin(session: Session) -> int:
     session.rule_state = session.rule.init(session.network, total_steps=total)
     seeding.seed_everything(seeding.derive(settings.seed, "train", processes.rank()))
     return 0
+
+
+def _aim_rates(session: Session) -> None:
+    """Scale fresh weights on a first batch, the same in every process."""
+    rate, split = session.settings.initial_rate, session.data.train
+    if rate is None or not isinstance(session.network, Network):
+        return
+    key = seeding.derive(session.settings.seed, "initial rate")
+    seeding.seed_everything(key)
+    index = torch.randperm(len(split), generator=seeding.generator(key))[:INITIAL_SAMPLES]
+    x, _ = split.batch(index, seeding.generator(key))
+    aim_rates(session.network, session.place.to(x), rate)
 
 
 def _take_up(session: Session, source: Path) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright.errors import SettingsError, nearest
+from spikewright.learning.initialisation import DEFAULT_RATE
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 Record = dict[str, Any]
@@ -28,6 +29,8 @@ class FitSettings:
             ``False`` starts anew, and the first save replaces what is there; any other word names
             the checkpoint in the folder to go on from (``"best"``).
         seed: of the data's order, the encoders and the random streams during training.
+        initial_rate: spikes per step and neuron that fresh weights are scaled to on a first batch,
+            see `spikewright.learning.initialisation.aim_rates`; ``None`` leaves them as drawn.
         validate_every: epochs between validations.
         patience: validations without a better ``monitor`` after which training stops.
         monitor: the validation metric that says what is best; by default accuracy where the rule
@@ -53,6 +56,7 @@ class FitSettings:
     folder: str | Path | None = None
     resume: bool | str = "auto"
     seed: int = 0
+    initial_rate: float | None = DEFAULT_RATE
     validate_every: int = 1
     patience: int | None = None
     monitor: str | None = None

@@ -46,14 +46,13 @@ def _axes(fig: Any, names: list[str]) -> int:
     """Label both axes; the left margin, px, that the labels need."""
     longest = max(len(name) for name in names)
     left = 44 + 8 * longest
-    slanted = longest * len(names) > 48
     ticks: dict[str, Any] = {"nticks": 10}
     if len(names) <= NAMES_UP_TO:
         labels = [inert(name) for name in names]
         ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": labels}
-    fig.update_layout(margin={"l": left, "b": 58 + (4 * longest if slanted else 0)})
+    fig.update_layout(margin_l=left)
     fig.update_xaxes(**ticks, title_text="chosen class", showline=False)
-    fig.update_xaxes(tickangle=-40 if slanted else 0)
+    fig.update_xaxes(autotickangles=[0, -40, -90], automargin="height")
     fig.update_yaxes(**ticks, title_text="true class", showgrid=False)
     fig.update_yaxes(autorange="reversed", title_standoff=12)
     return left
@@ -77,8 +76,11 @@ def _cells(counts: Array, shares: Array, names: list[str]) -> Any:
     go: Any = optional.require("plotly.graph_objects")
     text = [[f"{value:,.0f}" if value else "" for value in row] for row in counts.tolist()]
     hover = [
-        [f"true: {true}<br>chosen: {names[j]}<br>{counts[i, j]:,.0f} samples, "
-         f"{percent(float(shares[i, j]))} of this row" for j in range(len(names))]
+        [
+            f"true: {true}<br>chosen: {names[j]}<br>{counts[i, j]:,.0f} samples, "
+            f"{percent(float(shares[i, j]))} of this row"
+            for j in range(len(names))
+        ]
         for i, true in enumerate(names)
     ]
     return go.Heatmap(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,9 @@ def membrane(name: str, record: Membrane, timing: Clock) -> Plot:
     columns = choose(v, record.spikes)
     fig = theme.stack([LANE_HEIGHT] * len(columns), gap=14)
     for row, column in enumerate(columns, start=1):
-        _lane(fig, row, (v[:, column], _column(record, column)), timing)
+        _draw(fig, row, _lane(record, column), timing)
         label = column if record.neurons is None else int(record.neurons[column])
-        fig.update_yaxes(title_text=f"neuron {label}", nticks=3, showgrid=False, row=row, col=1)
+        fig.update_yaxes(title_text=f"neuron {label}", row=row, col=1)
     fig.update_xaxes(range=[-0.5 * timing.scale, (len(v) - 0.5) * timing.scale])
     fig.update_xaxes(title_text=timing.title, row=len(columns), col=1)
     fig.update_layout(margin_t=18)
@@ -73,8 +74,9 @@ def envelope(x: Array, y: Array, limit: int = POINT_LIMIT) -> tuple[Array, Array
     keep = [
         begin + place
         for begin in starts
-        for place in sorted({int(np.argmin(y[begin : begin + width])),
-                             int(np.argmax(y[begin : begin + width]))})
+        for place in sorted(
+            {int(np.argmin(y[begin : begin + width])), int(np.argmax(y[begin : begin + width]))}
+        )
     ]
     return x[keep], y[keep]
 
@@ -100,47 +102,62 @@ def _checked(name: str, record: Membrane, v: Array) -> Membrane:
     return Membrane(v=v, spikes=spikes, threshold=threshold, neurons=neurons, unit=record.unit)
 
 
-def _column(record: Membrane, column: int) -> tuple[float | None, Array]:
-    threshold = np.ravel(record.threshold)[column] if record.threshold is not None else None
+@dataclass(frozen=True)
+class Lane:
+    """One neuron: its potential (time,), the steps in which it spikes, its threshold."""
+
+    v: Array
+    spikes: Array
+    threshold: float | None
+
+    def extent(self) -> tuple[float, float]:
+        """Lowest and highest level to show, never equal."""
+        levels = [float(level) for level in self.v[np.isfinite(self.v)]]
+        levels += [] if self.threshold is None else [self.threshold]
+        low, high = (min(levels), max(levels)) if levels else (0.0, 1.0)
+        return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _lane(record: Membrane, column: int) -> Lane:
+    threshold = None if record.threshold is None else float(np.ravel(record.threshold)[column])
     spikes = np.zeros(0, int) if record.spikes is None else np.nonzero(record.spikes[:, column])[0]
-    return None if threshold is None else float(threshold), spikes
+    return Lane(record.v[:, column], spikes, threshold)
 
 
-def _lane(
-    fig: Any, row: int, trace: tuple[Array, tuple[float | None, Array]], timing: Clock
-) -> None:
+def _draw(fig: Any, row: int, lane: Lane, timing: Clock) -> None:
+    x, y = envelope(timing.times(np.arange(len(lane.v))), lane.v.astype(np.float32))
+    low, high = lane.extent()
+    height = high - low
+    marks = np.full(len(lane.spikes), high + 0.16 * height, np.float32)
+    fig.add_trace(_potential(x, y, timing), row=row, col=1)
+    fig.add_trace(_marks(timing.times(lane.spikes), marks, timing), row=row, col=1)
+    if lane.threshold is not None:
+        line = {"color": theme.MUTED, "width": 1, "dash": "dot"}
+        fig.add_hline(y=lane.threshold, line=line, row=row, col=1)
+    fig.update_yaxes(range=[low - 0.06 * height, high + 0.3 * height], row=row, col=1)
+    fig.update_yaxes(nticks=3, showgrid=False, row=row, col=1)
+
+
+def _potential(x: Array, y: Array, timing: Clock) -> Any:
     go: Any = optional.require("plotly.graph_objects")
-    v, (threshold, spikes) = trace
-    x, y = envelope(timing.times(np.arange(len(v))), v.astype(np.float32))
-    hover = f"%{{y:.4~g}} at %{{x:.6~g}} {timing.unit}<extra></extra>"
-    line = {"color": theme.BLUE, "width": 1.5}
-    fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line=line, hovertemplate=hover), row=row, col=1)
-    if threshold is not None:
-        fig.add_hline(y=threshold, line={"color": theme.MUTED, "width": 1, "dash": "dot"},
-                      row=row, col=1)
-    low, high = _extent(v, threshold)
-    marker = {"symbol": "line-ns", "size": 9, "line": {"color": theme.ORANGE, "width": 2}}
-    fig.add_trace(
-        go.Scatter(
-            x=timing.times(spikes),
-            y=np.full(len(spikes), high + 0.16 * (high - low), np.float32),
-            mode="markers",
-            marker=marker,
-            hovertemplate=f"spike at %{{x:.6~g}} {timing.unit}<extra></extra>",
-        ),
-        row=row,
-        col=1,
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"color": theme.BLUE, "width": 1.5},
+        hovertemplate=f"%{{y:.4~g}} at %{{x:.6~g}} {timing.unit}<extra></extra>",
     )
-    fig.update_yaxes(range=[low - 0.06 * (high - low), high + 0.3 * (high - low)], row=row, col=1)
 
 
-def _extent(v: Array, threshold: float | None) -> tuple[float, float]:
-    finite = v[np.isfinite(v)]
-    levels = [*finite[:0], *([threshold] if threshold is not None else [])]
-    if len(finite):
-        levels += [float(finite.min()), float(finite.max())]
-    low, high = (min(levels), max(levels)) if levels else (0.0, 1.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+def _marks(x: Array, y: Array, timing: Clock) -> Any:
+    go: Any = optional.require("plotly.graph_objects")
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 9, "line": {"color": theme.ORANGE, "width": 2}},
+        hovertemplate=f"spike at %{{x:.6~g}} {timing.unit}<extra></extra>",
+    )
 
 
 def _caption(record: Membrane, columns: Sequence[int], unit: str) -> str:
@@ -149,6 +166,6 @@ def _caption(record: Membrane, columns: Sequence[int], unit: str) -> str:
     if record.threshold is not None:
         parts.append("Dotted: the threshold.")
     if record.spikes is not None:
-        parts.append("Orange marks: spikes, after which the potential is reset.")
+        parts.append("Orange marks: spikes.")
     parts.append("A trace that hovers far below its threshold belongs to a neuron hard to train.")
     return " ".join(parts)

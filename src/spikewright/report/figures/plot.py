@@ -53,9 +53,7 @@ def clock(dt: float | None, steps: int) -> Clock:
     if dt is None:
         return Clock(1.0, "")
     total = dt * steps
-    prefix, factor = next(
-        (pair for pair in PREFIXES if total >= 1.5 * pair[1]), PREFIXES[-1]
-    )
+    prefix, factor = next((pair for pair in PREFIXES if total >= 1.5 * pair[1]), PREFIXES[-1])
     return Clock(float(f"{dt / factor:.9g}"), f"{prefix}s")
 
 

@@ -29,9 +29,7 @@ def raster(sample: Sample, timing: Clock) -> Plot | None:
     if not panels:
         return None
     fig = theme.stack([_height(values) for _, values in panels])
-    notes = [
-        _draw(fig, row, panel, timing) for row, panel in enumerate(panels, start=1)
-    ]
+    notes = [_draw(fig, row, panel, timing) for row, panel in enumerate(panels, start=1)]
     steps = max(len(values) for _, values in panels)
     fig.update_xaxes(range=[-0.5 * timing.scale, (steps - 0.5) * timing.scale])
     fig.update_xaxes(title_text=timing.title, row=len(panels), col=1)
@@ -131,7 +129,8 @@ def _map(values: Array, timing: Clock) -> tuple[Any, str]:
 def _caption(notes: list[str]) -> str:
     thinned = " ".join(note for note in notes if note)
     return (
-        "Each tick is one spike: time runs to the right, each row is one neuron, numbered at the left. Vertical bands "
-        "are neurons firing together; empty rows are neurons that stay silent for this sample. "
-        "Drag to zoom; all time axes of this sample follow. Double-click to go back. " + thinned
+        "Each tick is one spike: time runs to the right, each row is one neuron, "
+        "numbered at the left. Vertical bands are neurons firing together; empty rows are "
+        "neurons that stay silent for this sample. Drag to zoom; all time axes of this sample "
+        "follow. Double-click to go back. " + thinned
     ).strip()

@@ -67,8 +67,11 @@ def _trace(index: int, xy: tuple[Any, Any], sample: Sample, classes: Sequence[st
         y=xy[1],
         mode="lines",
         name=f"{name}{marked}",
-        line={"color": colour, "width": 2.6 if right else 2 if chosen else 1.3,
-              "dash": "dash" if chosen and not right else "solid"},
+        line={
+            "color": colour,
+            "width": 2.6 if right else 2 if chosen else 1.3,
+            "dash": "dash" if chosen and not right else "solid",
+        },
         hovertemplate=f"{name}: %{{y:.4~g}}<extra></extra>",
         showlegend=bool(marked) or len(classes) <= 6,
     )

@@ -1,0 +1,72 @@
+"""``spikewright doctor``: examine a recipe's network on one batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spikewright import optional
+from spikewright.cli import options
+from spikewright.cli.listing import list_recipes
+from spikewright.cli.screen import console, table
+from spikewright.errors import RuleError
+
+Trained = Annotated[
+    Path | None,
+    typer.Option(help="Examine the best weights of the run in this folder, not fresh ones."),
+]
+
+
+def doctor(
+    name: options.Name = None,
+    size: options.Size = None,
+    seed: options.Seed = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    trained: Trained = None,
+) -> None:
+    """Show firing rates, surrogate windows and gradients on one batch, and what to change."""
+    if name is None and config is None:
+        list_recipes("doctor")
+        return
+    given = options.Given(name, size, config, assignments, {"seed": seed})
+    chosen = options.choose(given)
+    from spikewright.learning import doctor as examine
+    from spikewright.recipes.core.run import build
+    from spikewright.training import load_weights
+
+    parts = build(chosen.recipe, chosen.settings)
+    if not hasattr(parts.rule, "loss_of"):
+        raise RuleError(
+            f"doctor: rule must have a loss, got {type(parts.rule).__name__} without loss_of. "
+            "Look at its metrics instead."
+        )
+    if trained is not None:
+        load_weights(parts.network, trained / "best")
+    index = list(range(min(chosen.settings.batch_size, len(parts.data.train))))
+    batch = parts.data.train.batch(index)
+    screen = console()
+    screen.print(_table(chosen, examine(parts.network, batch, parts.rule), trained))
+    screen.print(parts.network.explain(batch[0]), markup=False)
+
+
+def _table(chosen: options.Chosen, diagnosis: Any, trained: Path | None) -> Any:
+    group = optional.require("rich.console").Group
+    state = f"weights of {trained}" if trained else "fresh weights"
+    columns = ("layer", "spikes a step", "silent neurons", "in window", "gradient norm")
+    shown = table(f"{chosen.recipe.title}, {state}, one batch", *columns, right=columns[1:])
+    for layer in diagnosis.layers:
+        gradient = "–" if layer.gradient is None else f"{layer.gradient:.2e}"
+        shown.add_row(
+            layer.name,
+            f"{layer.rate:.4f}",
+            f"{layer.silent:.1%}",
+            f"{layer.in_window:.1%}",
+            gradient,
+        )
+    advice = [f"[yellow]•[/] {line}" for line in diagnosis.advice] or [
+        "[green]Nothing stands out.[/]"
+    ]
+    return group(shown, *advice, "")

@@ -1,0 +1,84 @@
+"""``spikewright reproduce``: a system of the literature, against its figures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spikewright.cli import options
+from spikewright.cli.listing import list_recipes
+from spikewright.cli.screen import console, table, yes_no
+
+RESULTS = Path("docs") / "results"
+
+Seeds = Annotated[int | None, typer.Option(help="How many seeds; by default the recipe's own.")]
+Json = Annotated[Path | None, typer.Option(help="Also write the table to this file.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep the runs here; a second call goes on from them. By default nothing is kept."
+    ),
+]
+Record = Annotated[bool, typer.Option("--record", help=f"Write the table into {RESULTS}.")]
+
+
+def reproduce(
+    name: options.Name = None,
+    size: options.Size = None,
+    seeds: Seeds = None,
+    json: Json = None,
+    folder: Folder = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    progress: options.Progress = True,
+    record: Record = False,
+) -> None:
+    """Run a recipe with several seeds and compare mean and spread with the figures to meet."""
+    if name is None and config is None:
+        list_recipes("reproduce")
+        return
+    from spikewright.recipes.core.files import write_json
+    from spikewright.recipes.core.record import record as write_page
+    from spikewright.recipes.core.reproduce import Plan
+    from spikewright.recipes.core.reproduce import reproduce as measure
+    from spikewright.settings import to_toml
+
+    chosen = options.choose(options.Given(name, size, config, assignments, {}))
+    count = seeds if seeds is not None else chosen.recipe.seeds[chosen.size]
+    with tempfile.TemporaryDirectory(prefix="spikewright-") as temporary:
+        place = folder or Path(temporary)
+        plan = Plan(chosen.recipe, chosen.settings, chosen.size, count, place)
+        found = measure(plan, progress=progress, on_seed=_say)
+    console().print(_table(chosen.recipe.title, found))
+    if json is not None:
+        write_json(json, found.to_json())
+    if record:
+        page = write_page(found, chosen.recipe, to_toml(chosen.settings), RESULTS)
+        console().print(f"recorded in {page}", markup=False)
+
+
+def _say(seed: int, values: Mapping[str, float]) -> None:
+    text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    console(stderr=True).print(f"seed {seed}: {text}", style="dim", markup=False)
+
+
+def _table(title: str, found: Any) -> Any:
+    columns = ("metric", "reference", "source", "ours, mean ± sd", "seeds", "met")
+    numbers = ("reference", "ours, mean ± sd", "seeds")
+    shown = table(f"{title}, size {found.size}, {found.seconds:.0f} s", *columns, right=numbers)
+    for row in found.rows:
+        bound = "≥" if row.better == "higher" else "≤"
+        spread = f"{row.sd:.2f}" if row.seeds > 1 else "–"
+        shown.add_row(
+            row.metric,
+            f"{bound} {row.reference:g}",
+            row.source,
+            f"[bold]{row.value:.2f}[/] ± {spread}",
+            str(row.seeds),
+            yes_no(row.met),
+        )
+    return shown

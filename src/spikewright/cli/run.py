@@ -1,0 +1,76 @@
+"""``spikewright run``: train a recipe's network, test it, and write a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spikewright.cli import options
+from spikewright.cli.listing import list_recipes
+from spikewright.cli.screen import console, pairs
+
+Folder = Annotated[Path | None, typer.Option(help="Where the run is kept; by default runs/NAME.")]
+
+
+def run(
+    name: options.Name = None,
+    size: options.Size = None,
+    epochs: options.Epochs = None,
+    seconds: options.Seconds = None,
+    seed: options.Seed = None,
+    folder: Folder = None,
+    config: options.Config = None,
+    assignments: options.Set = None,
+    resume: options.Resume = None,
+    progress: options.Progress = True,
+) -> None:
+    """Make the data, train, evaluate on the test set and write report.html."""
+    if name is None and config is None:
+        list_recipes("run")
+        return
+    from spikewright.recipes.core.report import make_report
+    from spikewright.recipes.core.run import Stopped
+    from spikewright.recipes.core.run import run as run_recipe
+
+    flags = {"epochs": epochs, "seconds": seconds, "seed": seed}
+    chosen = options.choose(options.Given(name, size, config, assignments, flags))
+    place = folder or Path("runs") / chosen.recipe.name
+    screen = console()
+    screen.print(f"[bold]{chosen.recipe.title}[/], seed {chosen.settings.seed}, in {place}")
+    try:
+        outcome = run_recipe(
+            chosen.recipe,
+            chosen.settings,
+            place,
+            resume=options.resume_word(resume),
+            progress=progress,
+        )
+    except Stopped:
+        raise KeyboardInterrupt(
+            f"by Ctrl-C, all is saved in {place}. The same command goes on from there."
+        ) from None
+    path = make_report(outcome).save(place / "report.html")
+    screen.print(_figures(outcome, path))
+
+
+def _figures(outcome: Any, path: Path) -> Any:
+    """The key figures of a run as a grid of names and values."""
+    from spikewright.report.text import duration
+
+    metrics, fit = outcome.metrics(), outcome.fit
+    grid = pairs()
+    for kind in ("test", "validation"):
+        if f"{kind} accuracy, %" in metrics:
+            style = "[bold green]{:.2f} %[/]" if kind == "test" else "{:.2f} %"
+            grid.add_row(f"{kind} accuracy", style.format(metrics[f"{kind} accuracy, %"]))
+    if "test loss" in metrics:
+        grid.add_row("test loss", f"{metrics['test loss']:.4f}")
+    for layer, rate in outcome.test.metrics.get("rates", {}).items():
+        grid.add_row(f"rate of {layer}", f"{rate:.4f} spikes a step and neuron")
+    each = duration(outcome.epoch_seconds)
+    ended = "" if fit.stopped == "epochs" else f", ended by {fit.stopped}"
+    grid.add_row("training", f"{fit.epochs} epochs in {duration(fit.seconds)}, {each} each{ended}")
+    grid.add_row("report", f"[bold]{path}[/]")
+    return grid

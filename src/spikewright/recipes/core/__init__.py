@@ -1,0 +1,1 @@
+"""What recipes are made of, and what is done with one: run, examine, reproduce, report."""

@@ -1,0 +1,48 @@
+"""A table of figures as Markdown and JSON in a folder of the documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spikewright.recipes.core.files import write_json, write_text
+from spikewright.recipes.core.reproduce import Row, Table
+
+HEAD = "| metric | reference | source | ours, mean ± sd | seeds | met |"
+RULE = "|---|---:|---|---:|---:|---|"
+
+
+def record(table: Table, recipe: Any, settings: str, folder: str | Path) -> Path:
+    """Write ``NAME.md`` and ``NAME.json`` (``NAME-small`` for the small size); return the page.
+
+    Args:
+        table: what was measured.
+        recipe: for its title.
+        settings: as TOML.
+        folder: where to.
+    """
+    name = table.system if table.size == "full" else f"{table.system}-{table.size}"
+    write_json(Path(folder) / f"{name}.json", table.to_json())
+    return write_text(Path(folder) / f"{name}.md", _page(table, recipe.title, settings))
+
+
+def _page(table: Table, title: str, settings: str) -> str:
+    command = f"spikewright reproduce {table.system} --size {table.size}"
+    seeds = table.rows[0].seeds if table.rows else 0
+    place = "\n".join(f"- {name}: {value}" for name, value in table.environment.items())
+    return (
+        f"# {title}\n\n"
+        f"Written by `{command} --seeds {seeds} --record`; {table.seconds:.0f} s in all.\n\n"
+        f"{HEAD}\n{RULE}\n" + "".join(f"{_line(row)}\n" for row in table.rows) + "\n"
+        f"## Settings\n\n```toml\n{settings}```\n\n## Environment\n\n{place}\n"
+    )
+
+
+def _line(row: Row) -> str:
+    bound = "≥" if row.better == "higher" else "≤"
+    ours = f"{row.value:.2f} ± {row.sd:.2f}" if row.seeds > 1 else f"{row.value:.2f}"
+    met = "yes" if row.met else "no"
+    return (
+        f"| {row.metric} | {bound} {row.reference:g} | {row.source} | {ours} | {row.seeds} "
+        f"| {met} |"
+    )

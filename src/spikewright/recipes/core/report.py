@@ -1,0 +1,193 @@
+"""The report of a run: what it did, collected for the page."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.learning import Batch, doctor
+from spikewright.network import Network, Run
+from spikewright.recipes.core.run import Outcome
+from spikewright.report import (
+    LayerRow,
+    Membrane,
+    Report,
+    ReportData,
+    Sample,
+    Summary,
+    Weights,
+    environment,
+)
+
+RATE_SAMPLES = 256
+SHOWN_SAMPLES = 4
+SHOWN_NEURONS = 256
+
+
+def make_report(outcome: Outcome) -> Report:
+    """The page that shows a finished run."""
+    parts = outcome.parts
+    run, state = _run_test(outcome)
+    rates = _rates(run)
+    metrics = outcome.test.metrics
+    record = {"kind": "test", "epoch": outcome.fit.epochs, **metrics}
+    return Report(
+        ReportData(
+            title=parts.recipe.title,
+            subtitle=_describe(parts.network),
+            created=time.strftime("%Y-%m-%d %H:%M"),
+            dt=parts.network.dt,
+            classes=parts.data.classes,
+            summary=_summary(outcome, run),
+            warnings=[*outcome.fit.warnings, *state],
+            curves=[*outcome.fit.history, record],
+            samples=_samples(outcome),
+            rates={name: values.numpy() for name, values in rates.items()},
+            confusion=None if outcome.test.confusion is None else outcome.test.confusion.numpy(),
+            weights=_weights(outcome),
+            layers=_layers(parts.network, rates),
+            settings={"recipe": parts.recipe.name, **parts.settings.model_dump()},
+            environment=environment(),
+        )
+    )
+
+
+def _run_test(outcome: Outcome) -> tuple[Run, tuple[str, ...]]:
+    """A run on the first test samples, and the doctor's advice on them."""
+    split, network = outcome.parts.data.test, outcome.parts.network
+    index = torch.arange(min(RATE_SAMPLES, len(split)))
+    x, y = split.batch(index, _stream(outcome))
+    with torch.no_grad():
+        run = network.run(x)
+    if not hasattr(outcome.parts.rule, "loss_of"):
+        return run, ()
+    return run, doctor(network, (x, y), outcome.parts.rule).advice
+
+
+def _stream(outcome: Outcome) -> torch.Generator:
+    return torch.Generator().manual_seed(outcome.parts.settings.seed)
+
+
+def _describe(network: Network) -> str:
+    sizes = [str(size) for size in network.shape or ()]
+    text = f"Input {' × '.join(sizes)}"
+    for layer in network.layers.values():
+        text += f" → {type(layer).__name__}"
+        text += f"({layer.output_shape(layer.shape or ())[0]})" if _is_wide(layer) else ""
+    return text
+
+
+def _is_wide(layer: Any) -> bool:
+    """Whether the layer is one of neurons, the size of which is worth telling."""
+    return hasattr(layer, "params")
+
+
+def _summary(outcome: Outcome, run: Run) -> Summary:
+    metrics, network = outcome.test.metrics, outcome.parts.network
+    spikes = [record["spikes"] for record in run.records.values() if "spikes" in record]
+    total = sum(s.numel() for s in spikes)
+    count = sum(float(s.sum()) for s in spikes)
+    return Summary(
+        accuracy=metrics.get("accuracy"),
+        loss=metrics.get("loss"),
+        seconds=outcome.fit.seconds,
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        spikes_per_inference=count / run.output.shape[1] if spikes else None,
+        firing_rate=count / total if spikes else None,
+    )
+
+
+def _rates(run: Run) -> dict[str, Tensor]:
+    """Spikes per neuron and step by layer, each (neurons,)."""
+    return {
+        name: record["spikes"].mean((0, 1)).flatten()
+        for name, record in run.records.items()
+        if "spikes" in record
+    }
+
+
+def _layers(network: Network, rates: dict[str, Tensor]) -> list[LayerRow]:
+    return [
+        LayerRow(
+            name=name,
+            kind=type(layer).__name__,
+            parameters=sum(p.numel() for p in layer.parameters() if p.requires_grad),
+            shape=layer.output_shape(layer.shape or ()),
+            rate=float(rates[name].mean()) if name in rates else None,
+        )
+        for name, layer in network.layers.items()
+    ]
+
+
+def _weights(outcome: Outcome) -> dict[str, Weights]:
+    """Weights of all connections, before training and now."""
+    found: dict[str, Weights] = {}
+    for name, after in outcome.parts.network.state_dict().items():
+        before = outcome.parts.first_weights.get(name)
+        if name.rpartition(".")[2] == "weight" and after.dim() > 1 and before is not None:
+            label = name.removeprefix("nodes.").removesuffix(".weight")
+            found[label] = Weights(after=after.numpy(), before=before.numpy())
+    return found
+
+
+def _samples(outcome: Outcome) -> list[Sample]:
+    """The first test sample of each class, of the first few classes."""
+    parts = outcome.parts
+    split, classes = parts.data.test, range(min(SHOWN_SAMPLES, len(parts.data.classes)))
+    found = [(split.targets == number).nonzero() for number in classes]
+    index = torch.cat([hits[0] for hits in found if len(hits)])
+    x, y = split.batch(index, _stream(outcome))
+    with torch.no_grad():
+        run = parts.network.run(x, record=("spikes", "v"))
+        answers = parts.rule.evaluate(parts.network, Batch(x, y), outcome.fit.rule_state)
+    chosen = answers.get("predictions")
+    return [
+        _sample(outcome, run, x, column, (int(y[column]), _maybe(chosen, column)))
+        for column in range(len(index))
+    ]
+
+
+def _maybe(values: Tensor | None, column: int) -> int | None:
+    return None if values is None else int(values[column])
+
+
+def _sample(
+    outcome: Outcome, run: Run, x: Tensor, column: int, answer: tuple[int, int | None]
+) -> Sample:
+    target, prediction = answer
+    hidden: dict[str, Any] = {}
+    membranes: dict[str, Membrane] = {}
+    for name, record in run.records.items():
+        if "spikes" not in record:
+            continue
+        hidden[name] = record["spikes"][:, column].numpy()
+        if "v" in record:
+            membranes[name] = _membrane(outcome.parts.network.layers[name], record, column)
+    return Sample(
+        name=outcome.parts.data.classes[target],
+        input=x[:, column].numpy(),
+        hidden=hidden,
+        membranes=membranes,
+        readout=run.output[:, column].flatten(1).numpy(),
+        target=target,
+        prediction=prediction,
+    )
+
+
+def _membrane(layer: Any, record: dict[str, Tensor], column: int) -> Membrane:
+    """Potentials of the neurons that spike most, with their thresholds."""
+    v = record["v"][:, column].flatten(1)
+    spikes = record["spikes"][:, column].flatten(1)
+    busy = spikes.sum(0).argsort(descending=True, stable=True)[:SHOWN_NEURONS].sort().values
+    threshold: Any = getattr(layer.params(), "v_threshold", None)
+    if threshold is not None:
+        threshold = threshold.detach().expand(record["v"].shape[2:]).flatten()[busy].numpy()
+    return Membrane(
+        v=v[:, busy].numpy(),
+        spikes=spikes[:, busy].numpy(),
+        threshold=threshold,
+        neurons=busy.numpy(),
+    )

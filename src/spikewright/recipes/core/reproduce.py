@@ -1,0 +1,125 @@
+"""Reproduce the figures of a recipe: several seeds, mean and spread, met or not."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spikewright.errors import SettingsError, SpikewrightError
+from spikewright.recipes.core.recipe import Figure, Recipe, RunSettings
+from spikewright.report import environment
+
+Values = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: what it must be, what it is, and whether that is enough.
+
+    Attributes:
+        value: mean over the seeds.
+        sd: standard deviation over the seeds (n - 1); 0 for a single one.
+    """
+
+    metric: str
+    reference: float
+    source: str
+    value: float
+    sd: float
+    seeds: int
+    better: str
+    met: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a recipe at a size, the time it took, s, and where it ran."""
+
+    system: str
+    size: str
+    rows: tuple[Row, ...]
+    seconds: float
+    environment: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as plain values."""
+        return asdict(self) | {"rows": [asdict(row) for row in self.rows]}
+
+
+def judge(figure: Figure, values: Sequence[float]) -> Row:
+    """A row from the values of the seeds; ``met`` follows from their mean.
+
+    >>> judge(Figure("accuracy, %", 97.0, "the paper"), [96.0, 97.0, 99.0]).met
+    True
+    """
+    mean = statistics.fmean(values)
+    sd = statistics.stdev(values) if len(values) > 1 else 0.0
+    return Row(
+        metric=figure.metric,
+        reference=figure.reference,
+        source=figure.source,
+        value=mean,
+        sd=sd,
+        seeds=len(values),
+        better=figure.better,
+        met=figure.met(mean),
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: seeds ``settings.seed``, ``settings.seed + 1``, ... below ``folder``."""
+
+    recipe: Recipe[Any]
+    settings: RunSettings
+    size: str
+    seeds: int
+    folder: Path
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise SettingsError(
+                f"reproduce: seeds must be at least 1, got {self.seeds}. Pass --seeds 3."
+            )
+
+
+def reproduce(
+    plan: Plan,
+    *,
+    resume: bool | str = "auto",
+    progress: bool = True,
+    on_seed: Callable[[int, Values], None] | None = None,
+) -> Table:
+    """Measure a recipe with each seed.
+
+    Args:
+        resume: as for a single run, in a folder for each seed.
+        progress: whether to show the progress of training.
+        on_seed: called after each seed with it and what was measured.
+    """
+    recipe, start = plan.recipe, time.monotonic()
+    measured: list[Values] = []
+    for number in range(plan.seeds):
+        seed = plan.settings.seed + number
+        settings = plan.settings.model_copy(update={"seed": seed})
+        folder = plan.folder / f"seed-{seed}"
+        values = recipe.measure(settings, folder, resume=resume, progress=progress)
+        measured.append(values)
+        if on_seed is not None:
+            on_seed(seed, values)
+    shown = [figure for figure in recipe.figures if plan.size in figure.sizes]
+    rows = tuple(judge(f, [_pick(recipe, f, values) for values in measured]) for f in shown)
+    return Table(recipe.name, plan.size, rows, time.monotonic() - start, dict(environment()))
+
+
+def _pick(recipe: Recipe[Any], figure: Figure, values: Values) -> float:
+    if figure.metric not in values:
+        raise SpikewrightError(
+            f"recipe {recipe.name}: measure must return {figure.metric!r}, got "
+            f"{', '.join(values)}. Add it, or correct the figure."
+        )
+    return float(values[figure.metric])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import CASES, SIZES, Case, distance, nan_memory, run, threads, walk
+from cases import CASES, F32, SIZES, Case, distance, nan_memory, run, threads, walk
 from torch import Tensor
 
 from spikewright.neurons import IF, LIF, CubaLIF, MultiSynapseLIF
@@ -44,7 +44,7 @@ def test_gradients_of_the_table_are_not_trivial(case: Case) -> None:
     silent = {name for name, value in gradients.items() if not value.any()}
     resets = case.layer(1).firing.reset == "to_value"
     unused = set() if resets else {"parameter_set.v_reset"}
-    assert {name for name in silent if not name.startswith("start")} == unused
+    assert {name for name in silent if not name.startswith("start")} == unused, silent
 
 
 @walk()
@@ -108,7 +108,7 @@ def test_one_parameter_for_all_equals_the_same_for_each(case: Case) -> None:
         assert distance(total, value) <= 10 * case.tolerance, name
 
 
-@walk(CASES[3:6])
+@walk([case for case in CASES if case.model is LIF][:2])
 def test_image_shaped_layers_equal_flat_ones(case: Case) -> None:
     flat, x = case.layer(12), case.input(17, 2, 12)
     image = case.layer(12)
@@ -146,6 +146,45 @@ def test_gradients_reach_layers_behind_a_non_contiguous_output() -> None:
     layer.backend = "reference"
     (expected,) = torch.autograd.grad((layer(x)[0].permute(2, 1, 0) * weight).sum(), x)
     assert distance(found, expected) < 1e-6
+
+
+@walk([case for case in CASES if case.model is MultiSynapseLIF or "noise" in case.options][:2])
+def test_run_without_gradients_equals_reference(case: Case) -> None:
+    x = case.input(18, 2, 300)
+    with torch.no_grad(), nan_memory():
+        torch.manual_seed(4)
+        y, last, traces = case.layer(300).run(x, None, case.record)
+        torch.manual_seed(4)
+        expected = case.layer(300, "reference").run(x, None, case.record)
+    assert torch.equal(y, expected[0])
+    for name, trace in expected[2].items():
+        assert torch.equal(traces[name], trace), name
+    for a, b in zip(leaves(last), leaves(expected[1]), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("wanted", ["input", "parameters", "state"])
+def test_each_gradient_alone_equals_the_same_among_all(wanted: str) -> None:
+    case = Case(LIF, {}, F32)
+    layer, x = case.layer(63), case.input(18, 2, 63)
+    expected = run(layer, x, case.record).gradients
+    fixed = wanted != "parameters"
+    for parameter in layer.parameters():
+        parameter.requires_grad_(not fixed)
+    x.requires_grad_(wanted == "input")
+    state = layer.initial_state(2)
+    v = state.v.detach().clone().requires_grad_(wanted == "state")
+    y, last, traces = layer.run(x, type(state)(v), case.record)
+    random = torch.Generator().manual_seed(2)
+    loss = torch.zeros(())
+    for value in (y, traces["v"], last.v):
+        weight = torch.rand(value.shape, generator=random, dtype=torch.float64).float()
+        loss = loss + (weight * value).sum()
+    names = {"input": ["x"], "state": ["start 0"]}.get(wanted, list(dict(layer.named_parameters())))
+    sources = {"input": [x], "state": [v]}.get(wanted, list(layer.parameters()))
+    for name, grad in zip(names, torch.autograd.grad(loss, sources, allow_unused=True), strict=True):
+        zero = torch.zeros_like(expected[name])
+        assert distance(zero if grad is None else grad, expected[name]) < 1e-6, name
 
 
 def leaves(state: object) -> list[Tensor]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from learning.tasks import batch, network, same, weights
 
 import spikewright as sw
+from learning.tasks import batch, network, same, weights
 from spikewright.errors import RuleError
 from spikewright.learning import Diagnosis, Surrogate
 from spikewright.learning.doctor import LayerHealth, advise
@@ -107,7 +107,9 @@ def test_mostly_silent_layers_are_told_from_silent_ones() -> None:
     ]
 
 
-def test_weights_are_found_behind_layers_without_any_and_neurons_without_weights_have_none() -> None:
+def test_weights_are_found_behind_layers_without_any_and_neurons_without_weights_have_none() -> (
+    None
+):
     torch.manual_seed(0)
     layers = [
         sw.LIF(v_threshold=0.02), sw.Linear(8, 20), sw.Dropout(0.1), sw.Delay(1e-3),
@@ -124,7 +126,7 @@ def test_weights_are_found_behind_layers_without_any_and_neurons_without_weights
 def test_the_network_is_not_changed() -> None:
     net = network(noise=1.0)
     rule = Surrogate(surrogate=Triangular())
-    _, state = rule.train_batch(net, batch(), rule.init(net))
+    rule.train_batch(net, batch(), rule.init(net))
     cells = net.layers["1_cubalif"]
     before, random = weights(net), torch.get_rng_state()
     gradients = [p.grad.clone() for p in net.parameters()]

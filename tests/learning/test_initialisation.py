@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from learning.tasks import batch, network, same, weights
 from torch import Tensor
 
 import spikewright as sw
+from learning.tasks import batch, network, same, weights
 from spikewright.errors import ParameterError, ShapeError
 from spikewright.learning import Surrogate
 
@@ -63,13 +63,18 @@ def test_every_spiking_layer_reaches_the_rate(make: Maker, rate: float) -> None:
 
 
 def test_one_factor_scales_weight_and_bias_and_keeps_delays_and_recurrent_weights() -> None:
-    for make, kept in ((recurrent, ["1_recurrent.connection.weight"]), (delayed, ["0_delayedlinear.fraction"])):
+    for make, kept in (
+        (recurrent, ["1_recurrent.connection.weight"]),
+        (delayed, ["0_delayedlinear.fraction"]),
+    ):
         torch.manual_seed(7)
         net, x = make()
         before = weights(net)
         sw.aim_rates(net, x, rate=0.1)
         after = weights(net)
-        scaled = [name for name in after if name.endswith(("0_linear.weight", "0_delayedlinear.weight"))]
+        scaled = [
+            name for name in after if name.endswith(("0_linear.weight", "0_delayedlinear.weight"))
+        ]
         for name in scaled:
             for part in ("weight", "bias"):
                 ratio = after[name.replace("weight", part)] / before[name.replace("weight", part)]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from learning.tasks import batch, network, same, weights
 
+from learning.tasks import batch, network, same, weights
 from spikewright.errors import ParameterError
 from spikewright.learning import Optimisation, Surrogate
 from spikewright.training import load_checkpoint, save_checkpoint
@@ -58,8 +58,14 @@ def test_a_cosine_without_a_known_end_is_refused_rather_than_ignored() -> None:
             {"learning_rate": 0.0},
             "Optimisation: learning_rate must be positive and finite, got 0.0. Start from 1e-3.",
         ),
-        ({"period": 0}, "Optimisation: period must be positive and finite, got 0. Start from 1000."),
-        ({"clip": -1.0}, "Optimisation: clip must be positive and finite, got -1.0. Start from 1.0."),
+        (
+            {"period": 0},
+            "Optimisation: period must be positive and finite, got 0. Start from 1000.",
+        ),
+        (
+            {"clip": -1.0},
+            "Optimisation: clip must be positive and finite, got -1.0. Start from 1.0.",
+        ),
         (
             {"weight_decay": -0.1},
             "Optimisation: weight_decay must be zero or positive, got -0.1. Use 0.0 for none.",
@@ -71,8 +77,8 @@ def test_a_cosine_without_a_known_end_is_refused_rather_than_ignored() -> None:
         ),
         (
             {"learning_rat": 0.1},
-            "Surrogate: options must be decoder, loss, surrogate, regularisers or one of optimiser, "
-            "learning_rate, schedule, period, gamma, weight_decay, clip, options, got "
+            "Surrogate: options must be decoder, loss, surrogate, regularisers or one of "
+            "optimiser, learning_rate, schedule, period, gamma, weight_decay, clip, options, got "
             "'learning_rat'. Did you mean 'learning_rate'?",
         ),
     ],
@@ -114,4 +120,6 @@ def test_training_goes_on_bit_equal_from_a_checkpoint(optimiser: str, tmp_path: 
     assert resumed["step"] == state["step"] == 6
     for name, moments in state["moments"].items():
         for key, value in moments.items():
-            assert torch.equal(torch.as_tensor(resumed["moments"][name][key]), torch.as_tensor(value))
+            assert torch.equal(
+                torch.as_tensor(resumed["moments"][name][key]), torch.as_tensor(value)
+            )

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from network.nets import NETS, spikes
 from safetensors.torch import load_file, save_file
 
 import spikewright as sw
+from network.nets import NETS, spikes
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network.nets import exact, skip, spikes
 
 import spikewright as sw
+from network.nets import exact, skip, spikes
 from spikewright.errors import NetworkError
 
 Edges = list[tuple[str, str]]

@@ -6,10 +6,10 @@ import re
 
 import pytest
 import torch
-from network.nets import NETS, sequence, spikes
 from torch import Tensor
 
 import spikewright as sw
+from network.nets import NETS, sequence, spikes
 from spikewright.errors import ShapeError
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network.nets import sequence, spikes
 from torch import Tensor
 
 import spikewright as sw
+from network.nets import sequence, spikes
 from spikewright.engine.spike import DEFAULT_SURROGATE
 from spikewright.errors import BackendError, NetworkError, ShapeError
 

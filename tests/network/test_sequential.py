@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from network.nets import spikes
 
 import spikewright as sw
+from network.nets import spikes
 from spikewright.errors import NetworkError, ParameterError
 
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 import torch
-from network.nets import NETS, leaves, sequence, skip, spikes
 
 import spikewright as sw
+from network.nets import NETS, leaves, sequence, skip, spikes
 from spikewright.errors import ShapeError
 
 

@@ -89,7 +89,8 @@ def test_two_processes_equal_one_on_the_joined_batch(joined_run: Path, tmp_path:
     first, second = (torch.load(joined_run / f"weights-{rank}.pt") for rank in range(2))
     assert same(first, second)
     assert not torch.equal(
-        first["nodes.0_linear.weight"], real.network().double().state_dict()["nodes.0_linear.weight"]
+        first["nodes.0_linear.weight"],
+        real.network().double().state_dict()["nodes.0_linear.weight"],
     )
     for name, tensor in net.state_dict().items():
         torch.testing.assert_close(first[name], tensor, rtol=1e-10, atol=1e-12)

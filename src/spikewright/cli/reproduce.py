@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,7 @@ def reproduce(
     with tempfile.TemporaryDirectory(prefix="spikewright-") as temporary:
         place = folder or Path(temporary)
         plan = Plan(chosen.recipe, chosen.settings, chosen.size, count, place)
-        found = measure(plan, progress=progress, on_seed=_say)
+        found = measure(plan, progress=progress, on_seed=partial(_say, chosen))
     console().print(_table(chosen.recipe.title, found))
     if json is not None:
         write_json(json, found.to_json())
@@ -61,9 +62,12 @@ def reproduce(
         console().print(f"recorded in {page}", markup=False)
 
 
-def _say(seed: int, values: Mapping[str, float]) -> None:
-    text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-    console(stderr=True).print(f"seed {seed}: {text}", style="dim", markup=False)
+def _say(chosen: options.Chosen, seed: int, values: Mapping[str, float]) -> None:
+    """The figures of one seed, while the others are still to come."""
+    names = [f.metric for f in chosen.recipe.figures if f.metric in values]
+    text = ", ".join(f"{name} {values[name]:.4g}" for name in names)
+    line = f"seed {seed}: {text}"
+    console(stderr=True).print(line, style="dim", markup=False, soft_wrap=True)
 
 
 def _table(title: str, found: Any) -> Any:

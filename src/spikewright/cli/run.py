@@ -33,12 +33,15 @@ def run(
     from spikewright.recipes.core.report import make_report
     from spikewright.recipes.core.run import Stopped
     from spikewright.recipes.core.run import run as run_recipe
+    from spikewright.training import has_checkpoint
 
     flags = {"epochs": epochs, "seconds": seconds, "seed": seed}
     chosen = options.choose(options.Given(name, size, config, assignments, flags))
     place = folder or Path("runs") / chosen.recipe.name
     screen = console()
     screen.print(f"[bold]{chosen.recipe.title}[/], seed {chosen.settings.seed}, in {place}")
+    if resume is None and has_checkpoint(place / "last"):
+        screen.print("Going on from the run that is there; --fresh starts anew.", style="dim")
     try:
         outcome = run_recipe(
             chosen.recipe,

@@ -117,7 +117,8 @@ class Recurrent(Layer):
 
     def field_names(self) -> tuple[str, ...]:
         """State fields of the neurons that can be recorded."""
-        return getattr(self.neuron, "State")._fields
+        cells: Any = self.neuron
+        return cells.field_names()
 
 
 def _check_all_to_all(neurons: Shape, inputs: Shape) -> None:

@@ -1,0 +1,1 @@
+"""How a step becomes a run: scan, trace, backends, spike primitives and surrogates."""

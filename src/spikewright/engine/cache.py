@@ -149,7 +149,8 @@ def _clear(folder: Path) -> None:
 
 def _import(path: Path, name: str) -> Kernel:
     spec = importlib.util.spec_from_file_location(f"_spikewright_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # Numba looks the module up by name when it unpickles
     spec.loader.exec_module(module)

@@ -115,7 +115,14 @@ def _needs(xs: list[Tensor], states: list[Tensor], cs: list[Tensor]) -> Needs | 
 def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None) -> Plan:
     """The kernels for ``step``: from this process, from disk, or traced now."""
     try:
-        shapes = (slots.inputs, slots.state, slots.coefficients, slots.shared, slots.trees, slots.dtype)
+        shapes = (
+            slots.inputs,
+            slots.state,
+            slots.coefficients,
+            slots.shared,
+            slots.trees,
+            slots.dtype,
+        )
         key = fingerprint.fingerprint(step, surrogate, shapes, needs)
     except fingerprint.Unknown:
         key = None
@@ -125,7 +132,9 @@ def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Nee
         if key:
             cache.write_plan(key, stored)
     outputs = [tuple(shape) for shape in stored["outputs"]]
-    return Plan(stored["sources"], stored["scratch"], outputs, stored["single"], stored["planes"], needs)
+    return Plan(
+        stored["sources"], stored["scratch"], outputs, stored["single"], stored["planes"], needs
+    )
 
 
 def _make_plan(
@@ -155,8 +164,8 @@ class _Scan(torch.autograd.Function):
         arguments = [
             *(x.view(sizes.steps, -1) for x in xs),
             *(s.reshape(-1).contiguous() for s in states),
-            *(_per_neuron(c, k, sizes.features) for c, k in zip(cs, slots.coefficients, strict=True)),
-        ]  # fmt: skip
+            *_coefficient_arrays(cs, sizes),
+        ]
         lead = (sizes.steps, sizes.batch, *sizes.features)
         outputs = [memory.empty((*lead, *k), slots.dtype) for k in plan.outputs]
         last = [torch.empty(s.shape, dtype=slots.dtype) for s in states]
@@ -202,7 +211,7 @@ def _backward(
     sums = torch.empty((sum(rows), sizes.lanes), dtype=slots.dtype)
     arguments = [
         *(x.view(sizes.steps, -1) for x in xs),
-        *(_per_neuron(c, k, sizes.features) for c, k in zip(cs, slots.coefficients, strict=True)),
+        *_coefficient_arrays(cs, sizes),
         saved,
         *(g.view(sizes.steps, -1) for g in grad_outputs),
         *(g.view(-1) for g in grad_last),
@@ -232,12 +241,14 @@ def _split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:
     return list(flat[:first]), list(flat[first:second]), list(flat[second:])
 
 
-def _per_neuron(c: Tensor, trailing: tuple[int, ...], features: Shape) -> Tensor:
-    """A coefficient as (1, k) if all neurons share it, else (neurons, k)."""
-    width = math.prod(trailing)
-    if c.numel() == width:
-        return c.detach().reshape(1, width)
-    return c.detach().expand(*features, *trailing).reshape(-1, width).contiguous()
+def _coefficient_arrays(cs: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
+    """Each coefficient as (1, k) if all neurons share it, else (neurons, k)."""
+    arrays: list[Tensor] = []
+    slots = sizes.slots
+    for c, trailing, shared in zip(cs, slots.coefficients, slots.shared, strict=True):
+        whole = c.detach() if shared else c.detach().expand(*sizes.features, *trailing)
+        arrays.append(whole.reshape(-1, math.prod(trailing)).contiguous())
+    return arrays
 
 
 def _coefficient_gradients(

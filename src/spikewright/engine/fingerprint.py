@@ -12,6 +12,7 @@ import functools
 import hashlib
 import inspect
 import sys
+import sysconfig
 import types
 from collections.abc import Iterator
 from enum import Enum
@@ -147,7 +148,7 @@ def _used(scope: dict[str, Any], names: list[str], seen: set[int]) -> Iterator[s
 
 
 def _class(value: type, seen: set[int]) -> Iterator[str]:
-    if _package(value) in STABLE_PACKAGES or _package(value) in sys.stdlib_module_names:
+    if _package(value) in STABLE_PACKAGES or _is_standard(_package(value)):
         yield f"{value.__module__}.{value.__qualname__}=={sys.version}"
         return
     if _of_engine(value):
@@ -206,7 +207,14 @@ def _module(value: types.ModuleType) -> str:
 
 def _is_stable(value: types.ModuleType) -> bool:
     package = value.__name__.split(".")[0]
-    return package in STABLE_PACKAGES or package in sys.stdlib_module_names
+    return package in STABLE_PACKAGES or _is_standard(package)
+
+
+def _is_standard(package: str) -> bool:
+    """Whether a package is the standard library's, and not a user's file of the same name."""
+    file = getattr(sys.modules.get(package), "__file__", None)
+    home = sysconfig.get_path("stdlib")
+    return package in sys.stdlib_module_names and (file is None or file.startswith(home))
 
 
 def _library(value: Any) -> str:
@@ -215,11 +223,13 @@ def _library(value: Any) -> str:
     if owner is not None and not isinstance(owner, type | types.ModuleType):
         raise Unknown(f"a method of a {type(owner).__name__} object")
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if name is None or (package not in STABLE_PACKAGES and package not in sys.stdlib_module_names):
+    if name is None or not (package in STABLE_PACKAGES or _is_standard(package)):
         raise Unknown(f"{type(value).__name__} object")
     return f"{package}.{name}=={STABLE_PACKAGES.get(package, sys.version)}"
 
 
 def _package(value: Any) -> str:
-    module = getattr(value, "__module__", None) or type(value).__module__
+    module = getattr(value, "__module__", None)
+    if module is None and not isinstance(value, types.FunctionType):
+        module = type(value).__module__
     return str(module).split(".")[0]

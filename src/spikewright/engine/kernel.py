@@ -105,8 +105,10 @@ class Source:
     def function(self, name: str, arguments: Sequence[tuple[str, str]], states: int = 0) -> Printed:
         """The whole source: imports, signature, the loop over tiles and the lines so far."""
         own = [("work", "[::1]"), *([("states", "[::1]")] if states else [])]
-        kinds = ", ".join(["i8"] * 4 + [_NUMBA[self.dtype] + kind for _, kind in own + [*arguments]])
-        names = ", ".join(["tile0", "tile1", "steps", "lanes", *(n for n, _ in own + [*arguments])])
+        kinds = ", ".join(
+            ["i8"] * 4 + [_NUMBA[self.dtype] + kind for _, kind in [*own, *arguments]]
+        )
+        names = ", ".join(["tile0", "tile1", "steps", "lanes", *(n for n, _ in [*own, *arguments])])
         shared = [f"    {c.name}_{k} = {c.name}[0, {k}]" for c in self.shared for k in c.cells()]
         frame = [
             "    for tile in range(tile0, tile1):",
@@ -297,7 +299,8 @@ def _recompute_steps(s: Source, count: int) -> None:
 
 def _backward_steps(s: Source, count: int, inputs: list[Field], summed: list[Field]) -> None:
     """Some steps in reverse; the gradient of the state is carried along."""
-    assert s.graphs.backward is not None and s.graphs.backward_constants is not None
+    assert s.graphs.backward is not None
+    assert s.graphs.backward_constants is not None
     s.slices(4, s.inputs, "", count)
     s.slices(4, s.outputs, "g_", count)
     s.slices(4, inputs, "d_", count)

@@ -174,6 +174,10 @@ def _clamp(terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> str
     return x
 
 
+def _clamp_max(terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> str:
+    return _clamp([terms[0], Term("None", dtype), terms[1]], dtype, kwargs)
+
+
 def _convert(terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> str:
     return as_type(terms[0], dtype)
 
@@ -181,10 +185,10 @@ def _convert(terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> s
 _SPECIAL: dict[str, Callable[[list[Term], torch.dtype, dict[str, Any]], str]] = {
     "where": _where,
     "clamp": _clamp,
-    "clamp_min": lambda terms, dtype, kwargs: _clamp(terms, dtype, kwargs),
-    "clamp_max": lambda terms, dtype, kwargs: _clamp([terms[0], Term("None", dtype), terms[1]], dtype, kwargs),
+    "clamp_min": _clamp,
+    "clamp_max": _clamp_max,
     "hardtanh": _clamp,
     "_to_copy": _convert,
     "to": _convert,
     "copy": lambda terms, dtype, kwargs: as_type(terms[1], dtype),
-}  # fmt: skip
+}

@@ -1,4 +1,4 @@
-"""The reference backend: the step in an eager loop. Short, readable, and the judge of the others."""
+"""The reference backend: the step in an eager loop, readable, and the judge of the others."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ def scan_feedback_reference(
             row, state = step(pytree.tree_unflatten(parts, tree), state, coefficients)
             rows.append(row if isinstance(row, tuple) else (row,))
             feedback = Feedback(feedback.connect, rows[-1][0], connection_state)
-    columns = tuple(torch.stack(column) for column in zip(*rows, strict=True))
-    return columns if len(columns) > 1 else columns[0], state, feedback
+    columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+    return tuple(columns) if len(columns) > 1 else columns[0], state, feedback

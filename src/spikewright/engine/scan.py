@@ -75,7 +75,8 @@ def scan(
     >>> def leak(x, v, a):
     ...     v = a * v + x
     ...     return v, v
-    >>> out, last = scan(leak, torch.ones(3, 1, 1), torch.zeros(1), torch.tensor(0.5), features=(1,))
+    >>> x, v, a = torch.ones(3, 1, 1), torch.zeros(1), torch.tensor(0.5)
+    >>> out, last = scan(leak, x, v, a, features=(1,))
     >>> out.flatten()
     tensor([1.0000, 1.5000, 1.7500])
     """
@@ -88,7 +89,7 @@ def scan(
     return pytree.tree_map(lambda y: y.to(dtype), (outputs, state))
 
 
-def scan_feedback(
+def scan_feedback(  # noqa: PLR0913 - scan's own and the feedback
     step: Step,
     inputs: Any,
     state: Any,

@@ -20,7 +20,7 @@ from torch import Tensor, fx
 
 from spikewright.errors import TraceError
 
-Array = np.ndarray[Any, np.dtype[np.object_]]
+Array = np.ndarray[Any, Any]
 Printer = Callable[[str, list["Term"], torch.dtype, dict[str, Any]], str | None]
 
 
@@ -77,20 +77,21 @@ class Interpreter:
         """The elementwise sum of two arrays of terms."""
         out = np.empty(left.shape, dtype=object)
         for index in np.ndindex(out.shape):
-            terms = [left[index], right[index]]
-            out[index] = self._line("add", terms, left[index].dtype, {})
+            terms: list[Any] = [left[index], right[index]]
+            out[index] = self._line("add", terms, terms[0].dtype, {})
         return out
 
     def _call(self, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
         args: Any = fx.map_arg(node.args, lambda n: values[n])
         kwargs: Any = fx.map_arg(node.kwargs, lambda n: values[n])
         name = str(node.target).removeprefix("aten.").rpartition(".")[0]
-        if node.target is operator.getitem:
+        target: Any = node.target
+        if target is operator.getitem:
             return args[0][args[1]]
         result: Any = node.meta["val"]
         if name == "arange":
-            return literals(node.target(*args, **kwargs))
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            return literals(target(*args, **kwargs))
+        if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
             raise self._unknown(name)
         if name in CREATION:
             fill = CREATION[name](args, kwargs)
@@ -116,7 +117,7 @@ class Interpreter:
         source: Array = args[0]
         if source.ndim == 0:
             return source.reshape(tuple(result.shape))
-        if axes is not None and set(a % source.ndim for a in axes) != set(range(source.ndim)):
+        if axes is not None and {a % source.ndim for a in axes} != set(range(source.ndim)):
             raise self._unknown(name)
         kind = result.dtype
         total = reduce(lambda a, b: self._line(REDUCTION[name], [a, b], kind, {}), source.flat)
@@ -171,7 +172,11 @@ def _term(value: Any, operands: list[Array]) -> Term:
         return Term("None", torch.bool)
     tensors = [a.flat[0].dtype for a in operands if a.size and isinstance(a.flat[0], Term)]
     kinds = [torch.empty((), dtype=d) for d in tensors] or [torch.empty(())]
-    return Term(repr(value), reduce(torch.promote_types, [torch.result_type(k, value) for k in kinds]), value)
+    return Term(
+        repr(value),
+        reduce(torch.promote_types, [torch.result_type(k, value) for k in kinds]),
+        value,
+    )
 
 
 def _cell(value: Any) -> Array:
@@ -256,13 +261,13 @@ STRUCTURE: dict[str, Callable[..., Any]] = _both(
         "expand": _expand,
         "slice": _slice,
         "squeeze": _squeeze,
-        "unsqueeze": lambda x, dim: np.expand_dims(x, dim),
+        "unsqueeze": np.expand_dims,
         "select": _select,
         "unbind": _unbind,
         "split": _split,
         "split_with_sizes": _split,
-        "permute": lambda x, dims: np.transpose(x, dims),
-        "t": lambda x: np.transpose(x),
+        "permute": np.transpose,
+        "t": np.transpose,
     }
 ) | {
     "clone": _same,

@@ -139,7 +139,7 @@ def trace_step(
 
     def backward(*flat: Tensor) -> list[Tensor]:
         values, cotangents = flat[: len(shapes)], flat[len(shapes) :]
-        _, vjp = torch.func.vjp(forward, *values)
+        vjp: Any = torch.func.vjp(forward, *values)[1]
         return [g for g, wants in zip(vjp(list(cotangents)), wanted, strict=True) if wants]
 
     back, back_constants = _trace(backward, primals + seeds, step)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.neurons.base import Neuron
-from spikewright.neurons.firing import Firing, fire
+from spikewright.neurons.firing import RESET_TO_VALUE, Firing, fire
 from spikewright.neurons.lif import LIFCoefficients, lif_coefficients, lif_integrate
 from spikewright.neurons.parameters import Tensors, Value, time_constant
 
@@ -35,14 +35,14 @@ class AdaptiveLIFState(NamedTuple):
 
 
 class AdaptiveLIFCoefficients(NamedTuple):
+    """What `AdaptiveLIF` steps multiply and compare with."""
+
     lif: LIFCoefficients
     decay_adapt: Tensor
     beta: Tensor
 
 
-def adaptive_lif_coefficients(
-    p: Tensors[AdaptiveLIFParams], dt: float
-) -> AdaptiveLIFCoefficients:
+def adaptive_lif_coefficients(p: Tensors[AdaptiveLIFParams], dt: float) -> AdaptiveLIFCoefficients:
     """Those of `LIF` and ``decay_adapt = exp(-dt / tau_adapt)``."""
     return AdaptiveLIFCoefficients(lif_coefficients(p, dt), torch.exp(-dt / p.tau_adapt), p.beta)
 
@@ -51,7 +51,7 @@ def adaptive_lif_step(
     x: Tensor,
     state: AdaptiveLIFState,
     c: AdaptiveLIFCoefficients,
-    firing: Firing = Firing(),
+    firing: Firing = RESET_TO_VALUE,
 ) -> tuple[Tensor, AdaptiveLIFState]:
     """Advance adaptive neurons by one step.
 

@@ -56,7 +56,7 @@ class Neuron(Layer):
     State: ClassVar[type]
     coefficients: ClassVar[Callable[[Any, float], Any]]
     step: ClassVar[Callable[..., tuple[Any, Any]]]
-    least_tau: ClassVar[float] = 0.1
+    least_tau: float = 0.1
     """Smallest time constant in time steps at which the update is still meaningful."""
     spiking = True
 
@@ -73,7 +73,8 @@ class Neuron(Layer):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        self.surrogate, self.firing, self.backend = surrogate, firing or Firing(), backend
+        self.surrogate, self.firing = surrogate, firing or Firing()
+        self.backend: Backend = backend
         self.refractory = _non_negative(name, "refractory", refractory)
         self.noise = _non_negative(name, "noise", noise)
         if (noise or refractory) and "v" not in getattr(self.State, "_fields", ()):
@@ -114,7 +115,7 @@ class Neuron(Layer):
     def build(self, shape: Shape, dt: float) -> Shape:
         output = super().build(shape, dt)
         self.parameter_set.check_step(dt, self.least_tau)
-        if 0 < self.refractory and round(self.refractory / dt) < 1:
+        if self.refractory > 0 and round(self.refractory / dt) < 1:
             raise ParameterError(
                 f"{type(self).__name__}: refractory must be zero or at least one dt = "
                 f"{format_seconds(dt)}, got {format_seconds(self.refractory)}. Use a smaller dt."
@@ -176,9 +177,7 @@ class Neuron(Layer):
         """Like `run`, with the spikes of each step fed back into the next."""
         inputs, inner, wrap = self._prepare(x, state)
         step, c = self.bound_step(record), self.bound_coefficients()
-        outputs, last, feedback = scan_feedback(
-            step, inputs, inner, c, feedback, **self._engine()
-        )
+        outputs, last, feedback = scan_feedback(step, inputs, inner, c, feedback, **self._engine())
         return (*_first(outputs, wrap(last), record), feedback)
 
     def _prepare(self, x: Tensor, state: Any) -> tuple[Any, Any, Callable[[Any], Any]]:

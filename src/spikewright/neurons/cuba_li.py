@@ -30,9 +30,7 @@ class CubaLIParams:
     r: Value = 1.0
 
 
-def cuba_li_coefficients(
-    p: Tensors[CubaLIParams], dt: float, order: Order = "exact"
-) -> CubaLinear:
+def cuba_li_coefficients(p: Tensors[CubaLIParams], dt: float, order: Order = "exact") -> CubaLinear:
     """Decays and gain of `spikewright.neurons.cuba`."""
     return cuba_linear(p.tau_mem, p.tau_syn, p.r, p.v_leak, dt, order)
 

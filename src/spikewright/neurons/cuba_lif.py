@@ -17,7 +17,7 @@ from spikewright.neurons.cuba import (
     cuba_integrate,
     cuba_linear,
 )
-from spikewright.neurons.firing import Firing, fire
+from spikewright.neurons.firing import RESET_TO_VALUE, Firing, fire
 from spikewright.neurons.parameters import Tensors, Value, time_constant
 
 
@@ -34,6 +34,8 @@ class CubaLIFParams:
 
 
 class CubaLIFCoefficients(NamedTuple):
+    """What `CubaLIF` steps multiply and compare with."""
+
     linear: CubaLinear
     v_threshold: Tensor
     v_reset: Tensor
@@ -51,7 +53,7 @@ def cuba_lif_step(
     x: Tensor,
     state: CubaState,
     c: CubaLIFCoefficients,
-    firing: Firing = Firing(),
+    firing: Firing = RESET_TO_VALUE,
     order: Order = "exact",
 ) -> tuple[Tensor, CubaState]:
     """Advance current-based neurons by one step.

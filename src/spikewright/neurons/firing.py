@@ -49,9 +49,10 @@ class Firing:
             )
 
 
-def fire(
-    v: Tensor, v_threshold: Tensor, v_reset: Tensor, firing: Firing
-) -> tuple[Tensor, Tensor]:
+RESET_TO_VALUE = Firing()
+
+
+def fire(v: Tensor, v_threshold: Tensor, v_reset: Tensor, firing: Firing) -> tuple[Tensor, Tensor]:
     """Spikes of a membrane and the membrane after its reset, in the same step.
 
     Args:

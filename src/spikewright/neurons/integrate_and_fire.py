@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from spikewright.neurons.base import Neuron
-from spikewright.neurons.firing import Firing, fire
+from spikewright.neurons.firing import RESET_TO_VALUE, Firing, fire
 from spikewright.neurons.parameters import Tensors, Value
 
 
@@ -28,6 +28,8 @@ class IFState(NamedTuple):
 
 
 class IFCoefficients(NamedTuple):
+    """What `IF` steps multiply and compare with."""
+
     v_threshold: Tensor
     v_reset: Tensor
     r: Tensor
@@ -39,7 +41,7 @@ def if_coefficients(p: Tensors[IFParams], dt: float) -> IFCoefficients:
 
 
 def if_step(
-    x: Tensor, state: IFState, c: IFCoefficients, firing: Firing = Firing()
+    x: Tensor, state: IFState, c: IFCoefficients, firing: Firing = RESET_TO_VALUE
 ) -> tuple[Tensor, IFState]:
     """Advance integrate-and-fire neurons by one step.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +11,6 @@ from torch import Tensor
 from spikewright.neurons.base import Neuron
 from spikewright.neurons.lif import LIFState
 from spikewright.neurons.parameters import Tensors, Value, time_constant
-from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class LIParams:
 
 
 class LICoefficients(NamedTuple):
+    """What `LI` steps multiply and compare with."""
+
     decay: Tensor
     gain: Tensor
     v_leak: Tensor

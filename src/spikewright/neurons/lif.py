@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.neurons.base import Neuron
-from spikewright.neurons.firing import Firing, fire
+from spikewright.neurons.firing import RESET_TO_VALUE, Firing, fire
 from spikewright.neurons.parameters import Tensors, Value, time_constant
 
 
@@ -31,6 +31,8 @@ class LIFState(NamedTuple):
 
 
 class LIFCoefficients(NamedTuple):
+    """What `LIF` steps multiply and compare with."""
+
     decay: Tensor
     gain: Tensor
     v_threshold: Tensor
@@ -50,7 +52,7 @@ def lif_integrate(x: Tensor, v: Tensor, c: LIFCoefficients) -> Tensor:
 
 
 def lif_step(
-    x: Tensor, state: LIFState, c: LIFCoefficients, firing: Firing = Firing()
+    x: Tensor, state: LIFState, c: LIFCoefficients, firing: Firing = RESET_TO_VALUE
 ) -> tuple[Tensor, LIFState]:
     """Advance leaky integrate-and-fire neurons by one step.
 

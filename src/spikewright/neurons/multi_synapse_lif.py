@@ -15,7 +15,7 @@ from spikewright.errors import NetworkError
 from spikewright.neurons.base import Neuron
 from spikewright.neurons.cuba import CubaState
 from spikewright.neurons.exponential import synaptic_gain
-from spikewright.neurons.firing import Firing, fire
+from spikewright.neurons.firing import RESET_TO_VALUE, Firing, fire
 from spikewright.neurons.parameters import Tensors, Value, time_constant
 
 
@@ -32,6 +32,8 @@ class MultiSynapseLIFParams:
 
 
 class MultiSynapseLIFCoefficients(NamedTuple):
+    """What `MultiSynapseLIF` steps multiply and compare with."""
+
     decay_mem: Tensor
     decay_syn: Tensor
     gain: Tensor
@@ -53,7 +55,7 @@ def multi_synapse_lif_step(
     x: Tensor,
     state: CubaState,
     c: MultiSynapseLIFCoefficients,
-    firing: Firing = Firing(),
+    firing: Firing = RESET_TO_VALUE,
 ) -> tuple[Tensor, CubaState]:
     """Advance neurons with several synaptic currents by one step.
 

@@ -134,7 +134,7 @@ class ParameterSet(nn.Module):
         if bool(bad.any()):
             got = value[bad].flatten()[0].item()
             raise ParameterError(
-                f"{self.where}: {name} must be {rule}, got {got}. "
+                f"{self.where}: {name} must be {rule}, got {got:.6g}. "
                 f"Pass for example {name}={20e-3 if self._is_time(name) else 1.0}."
             )
 

@@ -29,7 +29,6 @@ from spikewright.training.resume import check_same_run, describe_run, find_check
 from spikewright.training.settings import FitSettings, Record, plain_settings
 from spikewright.training.weights import describe_network, restore_network
 
-
 INITIAL_SAMPLES = 256
 
 

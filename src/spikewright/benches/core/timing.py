@@ -28,7 +28,7 @@ class Timing:
         """Half the distance between the quartiles, as a share of the median.
 
         >>> Timing((1.0, 2.0, 3.0, 2.0)).spread
-        0.25
+        0.125
         """
         if len(self.samples) < 2:
             return 0.0
@@ -64,7 +64,7 @@ def interleaved(
             call()
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
-        order = list(calls) if number % 2 == 0 else list(reversed(calls))
+        order = list(calls) if number % 2 == 0 else list(calls)[::-1]
         with _no_collection():
             for name in order:
                 taken[name].append(_seconds(calls[name]))

@@ -56,7 +56,7 @@ def used_packages(folder: Path) -> set[str]:
 
 
 USED = used_packages(ROOT / "src")
-DECLARED = package_names(PROJECT["dependencies"] + EXTRAS["audio"] + EXTRAS["tensorboard"])
+DECLARED = package_names(PROJECT["dependencies"] + EXTRAS["tensorboard"])
 
 
 def test_every_package_that_the_source_imports_is_declared() -> None:

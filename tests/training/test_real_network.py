@@ -17,7 +17,7 @@ from spikewright.training import load_checkpoint, read_metrics
 from training import real
 
 TESTS = Path(__file__).parents[1]
-KILLS = 6
+KILLS = 5
 
 
 def environment() -> dict[str, str]:

@@ -233,7 +233,7 @@ def _run(plan: Plan, name: str, sizes: Sizes, tensors: Sequence[Tensor]) -> None
         scratch = [np.empty(size, dtype) for size in plan.scratch[name]]
         kernel(first, last, sizes.steps, sizes.lanes, *scratch, *arrays)
 
-    run_ranges(part, sizes.tiles)
+    run_ranges(part, sizes.tiles, sizes.steps * sizes.lanes)
 
 
 def _split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:

@@ -60,7 +60,7 @@ class _Lease(np.ndarray[Any, np.dtype[np.uint8]]):
     block: Any = None
 
     def __del__(self) -> None:
-        if self.block is not None:
+        if self.block is not None and _pool is not None:  # None while the interpreter ends
             _pool.give(self.block)
 
 

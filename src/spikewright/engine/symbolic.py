@@ -212,6 +212,19 @@ def _slice(
     return x[tuple(index)]
 
 
+def _slice_scatter(
+    x: Array,
+    part: Array,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Array:
+    out = np.array(x, dtype=object)
+    _slice(out, dim, start, end, step)[...] = part
+    return out
+
+
 def _reshape(x: Array, shape: Sequence[int], **_: Any) -> Array:
     return x.reshape(tuple(shape))
 
@@ -273,6 +286,7 @@ STRUCTURE: dict[str, Callable[..., Any]] = _both(
     "clone": _same,
     "reshape": _reshape,
     "_unsafe_view": _reshape,
+    "slice_scatter": _slice_scatter,
     "cat": lambda parts, dim=0: np.concatenate(parts, dim),
     "stack": lambda parts, dim=0: np.stack(parts, dim),
 }

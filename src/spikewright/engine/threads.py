@@ -16,12 +16,19 @@ _pool: ThreadPoolExecutor | None = None
 _size = 0
 
 
-def run_ranges(kernel: Callable[[int, int], None], count: int) -> None:
+WORTH_A_THREAD = 400_000
+
+
+def run_ranges(kernel: Callable[[int, int], None], count: int, work: int) -> None:
     """Call ``kernel(first, last)`` on even parts of ``range(count)``, one part a thread.
 
     The calling thread takes the first part.
+
+    Args:
+        work: steps of single neurons in all; a thread is not woken for less than
+            `WORTH_A_THREAD`, which takes about as long as waking it.
     """
-    parts = min(torch.get_num_threads(), count)
+    parts = min(torch.get_num_threads(), count, 1 + work // WORTH_A_THREAD)
     if parts <= 1:
         kernel(0, count)
         return

@@ -89,6 +89,7 @@ class Neuron(Layer):
             )
         _check_kind(name, "surrogate", surrogate, SurrogateGradient, "sw.surrogate.Arctan()")
         _check_kind(name, "firing", self.firing, Firing, "sw.Firing(reset='subtract')")
+        self._kept: tuple[Any, Any] | None = None
         self.options_of_step = dict(options_of_step or {})
         if _takes(type(self).step, "firing"):
             self.options_of_step["firing"] = self.firing
@@ -199,7 +200,20 @@ class Neuron(Layer):
         return {"features": features, "surrogate": self.surrogate, "backend": self.backend}
 
     def bound_coefficients(self) -> Any:
-        """Coefficients at the network's dt, those of the options included; differentiable."""
+        """Coefficients at the network's dt, those of the options included; differentiable.
+
+        Computed once and kept for as long as no parameter is learnable or changed.
+        """
+        values = self.parameter_set.stored()
+        if any(value.requires_grad for value in values):
+            return self._make_coefficients()
+        key = (self._bound_dt(), *((v.data_ptr(), v._version, v.dtype) for v in values))
+        if self._kept is None or self._kept[0] != key:
+            with torch.inference_mode(False):
+                self._kept = key, self._make_coefficients()
+        return self._kept[1]
+
+    def _make_coefficients(self) -> Any:
         params = self.params()
         dt = self._bound_dt()
         function = type(self).coefficients

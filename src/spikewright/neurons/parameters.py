@@ -171,6 +171,10 @@ class ParameterSet(nn.Module):
             return torch.exp(low + (high - low) * place)
         return low + (high - low) * place
 
+    def stored(self) -> list[Tensor]:
+        """The parameters and buffers as they are kept."""
+        return [getattr(self, name) for name in self.fields]
+
     def several(self, name: str) -> bool:
         """Whether the parameter has a trailing axis."""
         return bool(self.fields[name].metadata.get("several"))

@@ -12,16 +12,10 @@ import torch
 import spikewright as sw
 from spikewright.engine import cpu
 
-torch.set_num_threads(1)
-source = Path(sys.argv[1]).read_text().partition("import spikewright as sw")[2]
 
 
 def refuse(*arguments):
     raise SystemExit("the step was traced although its kernels lie in the cache")
-
-
-if "no-trace" in sys.argv:
-    cpu.trace_step = refuse
 
 
 def run(neuron):
@@ -45,7 +39,13 @@ def both(kind):
     return results[0]
 
 
-cell = {"torch": torch, "sw": sw, "__name__": "__main__"}
-exec("from dataclasses import dataclass\nfrom typing import NamedTuple\n" + source, cell)
-exec("from dataclasses import dataclass\nfrom typing import NamedTuple\n" + source, globals())
-print(both(cell["QuadraticIF"]) + both(globals()["QuadraticIF"]))
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    if "no-trace" in sys.argv:
+        cpu.trace_step = refuse
+    imports = "from dataclasses import dataclass\nfrom typing import NamedTuple\n"
+    text = imports + Path(sys.argv[1]).read_text().partition("import spikewright as sw")[2]
+    cell = {"torch": torch, "sw": sw, "__name__": "__main__"}
+    exec(text, cell)
+    exec(text, globals())
+    print(both(cell["QuadraticIF"]) + both(globals()["QuadraticIF"]))

@@ -7,6 +7,7 @@ import torch
 from cases import CASES, F32, SIZES, Case, distance, nan_memory, run, threads, walk
 from torch import Tensor
 
+from spikewright.engine import threads as engine_threads
 from spikewright.neurons import IF, LIF, CubaLIF, MultiSynapseLIF
 
 SPIKING = [case for case in CASES if case.model.spiking]
@@ -81,7 +82,8 @@ def test_without_input_nothing_leaves_the_resting_state(case: Case) -> None:
 
 
 @walk([case for case in CASES if case.model is CubaLIF])
-def test_number_of_threads_changes_no_bit(case: Case) -> None:
+def test_number_of_threads_changes_no_bit(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_threads, "WORTH_A_THREAD", 1)
     layer, x = case.layer(513), case.input(18, 3, 513)
     with threads(1):
         expected = run(layer, x, case.record)

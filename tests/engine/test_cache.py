@@ -18,6 +18,7 @@ import torch
 from cases import threads
 
 from spikewright.engine import cache
+from spikewright.engine import threads as engine_threads
 from spikewright.neurons import LIF
 
 SCRIPT = Path(__file__).with_name("cached_run.py")
@@ -180,16 +181,18 @@ def test_cache_that_cannot_be_written_costs_time_only(
 
 
 def layer_result() -> float:
+    """Spikes of a layer; its large sums are NumPy's, for torch's own threads do not bear a fork."""
     layer = LIF(backend="cpu")
     layer.build((700,), 1e-3)
-    x = 4 * torch.rand(20, 3, 700, generator=torch.Generator().manual_seed(0))
+    x = 4 * np.random.default_rng(0).random((20, 3, 700), np.float32)
     with torch.no_grad():
-        return float(layer(x)[0].sum())
+        return float(layer(torch.from_numpy(x))[0].numpy().sum())
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-def test_forked_child_computes_with_threads_and_ends() -> None:
+def test_forked_child_computes_with_threads_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_threads, "WORTH_A_THREAD", 1)
     with threads(3):
         expected = layer_result()
         child = os.fork()
@@ -211,6 +214,7 @@ def test_forked_child_computes_with_threads_and_ends() -> None:
             pytest.fail("the child did not end within a minute")
         assert os.waitstatus_to_exitcode(status) == 0
         assert layer_result() == expected
+        assert engine_threads._size == 2
 
 
 class Computed(torch.utils.data.Dataset[float]):
@@ -224,7 +228,10 @@ class Computed(torch.utils.data.Dataset[float]):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_workers_of_a_data_loader_run_kernels_after_their_parent_did() -> None:
+def test_workers_of_a_data_loader_run_kernels_after_their_parent_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_threads, "WORTH_A_THREAD", 1)
     with threads(2):
         expected = layer_result()
         loader = torch.utils.data.DataLoader(

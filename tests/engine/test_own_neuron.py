@@ -10,15 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from cases import distance, run
+from engine.quadratic import QuadraticIF
 
 from spikewright.engine.surrogate import Triangular
 from spikewright.neurons import Neuron, learnable
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from quadratic import QuadraticIF  # noqa: E402
-
-sys.path.remove(str(HERE))
 
 
 def layer(backend: str, dtype: torch.dtype, neurons: int = 7) -> Neuron:

@@ -9,11 +9,15 @@ import spikewright as sw
 from spikewright.learning import Batch
 
 
-def network(seed: int = 0, **neuron: object) -> sw.Sequential:
-    """Eight inputs, 20 neurons that fire, three readouts; the same for the same seed."""
+def network(seed: int = 0, backend: str = "reference", **neuron: object) -> sw.Sequential:
+    """Eight inputs, 20 neurons that fire, three readouts; the same for the same seed.
+
+    On the reference backend, which needs no kernels compiled.
+    """
     torch.manual_seed(seed)
-    hidden = sw.CubaLIF(**{"tau_mem": 10e-3, "v_threshold": 0.2, **neuron})
-    return sw.Sequential(sw.Linear(8, 20), hidden, sw.Linear(20, 3), sw.LI(), dt=1e-3)
+    hidden = sw.CubaLIF(**{"tau_mem": 10e-3, "v_threshold": 0.2, "backend": backend, **neuron})
+    readout = sw.LI(backend=backend)
+    return sw.Sequential(sw.Linear(8, 20), hidden, sw.Linear(20, 3), readout, dt=1e-3)
 
 
 def batch(seed: int = 0, samples: int = 12, steps: int = 20) -> Batch:

@@ -24,7 +24,7 @@ def dense() -> tuple[sw.Network, Tensor]:
 def images() -> tuple[sw.Network, Tensor]:
     layers = [
         sw.Conv2d(1, 6, 3), sw.MaxPool2d(2), sw.LIF(), sw.Conv2d(6, 8, 3), sw.AvgPool2d(2),
-        sw.AdaptiveLIF(), sw.Flatten(), sw.Linear(32, 30), sw.LIF(),
+        sw.AdaptiveLIF(backend="reference"), sw.Flatten(), sw.Linear(32, 30), sw.LIF(),
     ]  # fmt: skip
     return sw.Sequential(*layers, dt=1e-3), torch.rand(30, 8, 1, 14, 14)
 
@@ -36,8 +36,14 @@ def recurrent() -> tuple[sw.Network, Tensor]:
 
 def delayed() -> tuple[sw.Network, Tensor]:
     slow = sw.DelayedLinear(30, 60, delays=torch.rand(60, 30) * 8e-3, learnable=True)
-    layers = [slow, sw.Dropout(0.3), sw.LIF(noise=1.0), sw.Linear(60, 40), sw.Delay(2e-3)]
-    net = sw.Sequential(*layers, sw.LIF(refractory=1e-3), dt=1e-3)
+    layers = [
+        slow,
+        sw.Dropout(0.3),
+        sw.LIF(noise=1.0, backend="reference"),
+        sw.Linear(60, 40),
+        sw.Delay(2e-3),
+    ]
+    net = sw.Sequential(*layers, sw.LIF(refractory=1e-3, backend="reference"), dt=1e-3)
     return net.eval(), (torch.rand(40, 12, 30) < 0.1).float()
 
 
@@ -143,7 +149,13 @@ def test_weights_that_also_lead_elsewhere_are_left_alone() -> None:
 
 
 def test_running_means_and_random_streams_are_left_alone() -> None:
-    layers = [sw.Linear(8, 20), sw.BatchNorm(), sw.LIF(noise=1.0), sw.Dropout(), sw.Linear(20, 9)]
+    layers = [
+        sw.Linear(8, 20),
+        sw.BatchNorm(),
+        sw.LIF(noise=1.0, backend="reference"),
+        sw.Dropout(),
+        sw.Linear(20, 9),
+    ]
     net = sw.Sequential(*layers, sw.LIF(), dt=1e-3)
     random, buffers = torch.get_rng_state(), [b.clone() for b in net.buffers()]
     assert list(sw.aim_rates(net, batch().x)) == ["5_lif"]

@@ -48,13 +48,15 @@ def skip() -> sw.Network:
 
 NETS: dict[str, Callable[[], sw.Network]] = {
     "cuba": lambda: sequence(sw.Linear(6, 9), low(sw.CubaLIF), sw.Linear(9, 3), sw.CubaLI()),
-    "refractory": lambda: sequence(sw.Linear(6, 9), low(sw.CubaLIF, refractory=3e-3)),
+    "refractory": lambda: sequence(
+        sw.Linear(6, 9), low(sw.CubaLIF, refractory=3e-3, backend="reference")
+    ),
     "noise": lambda: sequence(sw.Linear(6, 9), low(sw.LIF, noise=2.0), sw.Linear(9, 3), sw.LI()),
     "noise and refractory": lambda: sequence(
         sw.Linear(6, 9), low(sw.CubaLIF, noise=2.0, refractory=2e-3)
     ),
-    "adaptive": lambda: sequence(sw.Linear(6, 9), low(sw.AdaptiveLIF)),
-    "synapses": lambda: sequence(sw.Linear(6, 10), low(sw.MultiSynapseLIF)),
+    "adaptive": lambda: sequence(sw.Linear(6, 9), low(sw.AdaptiveLIF, backend="reference")),
+    "synapses": lambda: sequence(sw.Linear(6, 10), low(sw.MultiSynapseLIF, backend="reference")),
     "recurrent": lambda: sequence(sw.Linear(6, 9), sw.Recurrent(low(sw.CubaLIF))),
     "recurrent with noise": lambda: sequence(
         sw.Linear(6, 9), sw.Recurrent(low(sw.LIF, noise=2.0, refractory=2e-3))

@@ -81,7 +81,7 @@ def test_input_of_another_precision_is_refused_with_both_ways_out(net: sw.Networ
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 def test_integers_give_what_their_floats_give(dtype: torch.dtype, precision: torch.dtype) -> None:
-    net = NETS["cuba"]().to(precision)
+    net = NETS["recurrent"]().to(precision)
     x = spikes(9, 3, 6)
     out, _ = net(x.to(dtype))
     assert out.dtype == precision

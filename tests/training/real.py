@@ -23,7 +23,7 @@ def network(seed: int = 0, *, chance: bool = True) -> sw.Sequential:
     middle = [sw.Dropout(0.1), sw.BatchNorm()] if chance else []
     again = sw.Recurrent(sw.LIF(tau_mem=6e-6, v_threshold=0.2))
     layers = [sw.Linear(5, 12), first, *middle, sw.Linear(12, 8), again, sw.Linear(8, 3)]
-    return sw.Sequential(*layers, sw.CubaLI(**times), dt=1e-6)
+    return sw.Sequential(*layers, sw.LI(tau_mem=6e-6, backend="reference"), dt=1e-6)
 
 
 def rule(schedule: str = "cosine") -> Surrogate:

@@ -93,9 +93,13 @@ class ParameterSet(nn.Module):
                     f"{nearest(name, fields)}"
                 )
         self.bounds: dict[str, tuple[float, float]] = {}
-        self.fields = fields
         for name, f in fields.items():
             self._add(name, values.get(name, f.default))
+
+    @property
+    def fields(self) -> dict[str, dataclasses.Field[Any]]:
+        """The fields of the dataclass by name; not kept, for a `Field` cannot be copied."""
+        return {f.name: f for f in dataclasses.fields(self.kind)}
 
     def _add(self, name: str, given: Any) -> None:
         wanted = isinstance(given, Learnable)

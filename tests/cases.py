@@ -181,7 +181,8 @@ def run(layer: Neuron, x: Tensor, record: tuple[str, ...], seed: int = 2) -> Res
     """Outputs, traces, last state, and gradients of a random function of all of them.
 
     The weights of that function are positive, or what cancels in the sums of a gradient would be
-    measured against the little that is left. Gradients are those of the input, of each field of the first state and of each parameter.
+    measured against the little that is left. Gradients are those of the input, of each field of
+    the first state and of each parameter.
     """
     torch.manual_seed(seed)
     x = x.detach().clone().requires_grad_()

@@ -19,7 +19,7 @@ _FOLDER = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start without compiled kernels; the workers inherit the folder and share what they compile."""
+    """Start without compiled kernels; workers inherit the folder and share what they compile."""
     if not hasattr(config, "workerinput"):
         config.stash[_FOLDER] = tempfile.mkdtemp(prefix="spikewright-tests-")
         os.environ[KERNELS] = config.stash[_FOLDER]

@@ -13,7 +13,6 @@ import spikewright as sw
 from spikewright.engine import cpu
 
 
-
 def refuse(*arguments):
     raise SystemExit("the step was traced although its kernels lie in the cache")
 

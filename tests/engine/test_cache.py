@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cases import threads
 
+from cases import threads
 from spikewright.engine import cache
 from spikewright.engine import threads as engine_threads
 from spikewright.neurons import LIF
@@ -117,44 +117,40 @@ def test_damaged_plan_is_as_good_as_none(folder: Path, damage: Callable[[Path], 
     assert cache.read_plan("key") == plan
 
 
-def test_whole_layer_is_right_after_all_of_its_files_were_damaged(folder: Path) -> None:
-    environment = os.environ | {cache.CACHE_VARIABLE: str(folder.parent.parent)}
-
-    def output() -> str:
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT)], env=environment, capture_output=True, text=True,
-            timeout=300,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    first = output()
-    damaged = [p for p in folder.rglob("*") if p.suffix in (".nbc", ".nbi", ".json", ".py")]
-    assert len(damaged) > 6
-    for path in damaged:
-        flip(path)
-    assert output() == first
-
-
-def test_processes_that_start_together_compile_once_and_agree(tmp_path: Path) -> None:
+def test_processes_that_start_together_compile_once_and_survive_damage_to_all_files(
+    tmp_path: Path,
+) -> None:
     environment = os.environ | {cache.CACHE_VARIABLE: str(tmp_path / "cache")}
     barrier = tmp_path / "go"
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(barrier), str(number)], env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+
+    def start(number: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(barrier), str(number)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        for number in range(3)
-    ]  # fmt: skip
+
+    def answers(running: list[subprocess.Popen[str]]) -> set[str]:
+        outputs = [process.communicate(timeout=300) for process in running]
+        assert [process.returncode for process in running] == [0] * len(running), outputs
+        return {out for out, _ in outputs}
+
+    running = [start(number) for number in range(3)]
     while len(list(tmp_path.glob("go.*"))) < 3:
         assert all(process.poll() is None for process in running)
         time.sleep(0.01)
     barrier.touch()
-    outputs = [process.communicate(timeout=300) for process in running]
-    assert [process.returncode for process in running] == [0, 0, 0], outputs
-    assert len({out for out, _ in outputs}) == 1
+    first = answers(running)
+    assert len(first) == 1
     for name in ("manifest.json", "*.nbi"):
         assert len(list(tmp_path.rglob(name))) == 2, name
+    damaged = [p for p in tmp_path.rglob("*") if p.suffix in (".nbc", ".nbi", ".json", ".py")]
+    assert len(damaged) > 6
+    for path in damaged:
+        flip(path)
+    assert answers([start(3)]) == first
 
 
 @pytest.mark.parametrize("obstacle", ["a file in its place", "a file in the place of the entry"])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from cases import distance, run
 from engine.quadratic import QuadraticIF
-
 from spikewright.engine.surrogate import Triangular
 from spikewright.neurons import Neuron, learnable
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from cases import distance
 from torch import Tensor
 
 import spikewright as sw
+from cases import distance
 from spikewright.engine.scan import scan
 from spikewright.errors import BackendError, ShapeError, TraceError
 
@@ -250,7 +250,9 @@ def outcome_of(step: Callable[..., Any], state: Any) -> Any:
         return scan(step, X, state, torch.tensor(0.5), features=(3,), backend="cpu")
 
 
-@pytest.mark.parametrize("draw", [torch.rand_like, lambda x: torch.bernoulli(torch.full_like(x, 0.5))])
+@pytest.mark.parametrize(
+    "draw", [torch.rand_like, lambda x: torch.bernoulli(torch.full_like(x, 0.5))]
+)
 def test_random_numbers_inside_a_step_are_refused(draw: Any) -> None:
     assert refused(named(lambda x, v, c: (v, v + draw(x)))) == (
         "engine.trace: my_step must give the same result each time, got another for the same "
@@ -307,9 +309,7 @@ def test_second_derivative_of_a_kernel_is_refused_and_the_reference_gives_it() -
 
     def first(backend: Any) -> tuple[Tensor, Tensor]:
         x = X.clone().requires_grad_()
-        out, _ = scan(
-            step, x, torch.zeros(2, 3), torch.tensor(0.5), features=(3,), backend=backend
-        )
+        out, _ = scan(step, x, torch.zeros(2, 3), torch.tensor(0.5), features=(3,), backend=backend)
         return torch.autograd.grad(out.sum(), x, create_graph=True)[0], x
 
     grad, x = first("reference")

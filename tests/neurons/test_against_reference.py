@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import reference
 import torch
-from reference.threshold import Threshold
 
+import reference
+from reference.threshold import Threshold
 from spikewright.neurons import (
     IF,
     LI,

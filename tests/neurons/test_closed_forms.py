@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ def error_at(order: Any, halvings: int) -> float:
 @pytest.mark.parametrize("order", ["held", "euler"])
 def test_error_of_first_order_updates_halves_with_dt(order: str) -> None:
     errors = [error_at(order, halvings) for halvings in range(4, 8)]
-    ratios = [a / b for a, b in zip(errors[:-1], errors[1:], strict=True)]
+    ratios = [a / b for a, b in pairwise(errors)]
     assert ratios == pytest.approx([2, 2, 2], rel=0.05)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import mpmath
 import pytest
 import torch
-from cases import F32, F64
 
+from cases import F32, F64
 from spikewright.neurons.exponential import relative_expm1, synaptic_gain
 
 mpmath.mp.dps = 50

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from cases import F64
 
+from cases import F64
 from spikewright.engine.surrogate import Triangular
 from spikewright.neurons import (
     LI,

@@ -41,7 +41,7 @@ def test_time_constants_must_be_positive_and_finite(tau: float) -> None:
 
 
 def test_one_bad_time_constant_among_many_is_found() -> None:
-    with pytest.raises(ParameterError, match=r"tau_mem must be a positive.*, got -2.0"):
+    with pytest.raises(ParameterError, match=r"tau_mem must be a positive.*, got -2. "):
         LIF(tau_mem=torch.tensor([1.0, -2.0, 3.0]))
 
 

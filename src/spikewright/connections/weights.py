@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Any
 
@@ -31,7 +32,7 @@ class Weighted(Connection):
     bias: nn.Parameter | None
     inputs: int | None
     inputs_name: str = "in_features"
-    _drawn: int | None = None
+    _drawn: str | None = None
 
     def add_weights(self, inputs: int | None, outputs: int, bias: bool) -> None:
         """Make the parameters, of open size if ``inputs`` is ``None``."""
@@ -75,12 +76,21 @@ class Weighted(Connection):
             self.weight.uniform_(-bound, bound)
             if self.bias is not None:
                 self.bias.uniform_(-bound, bound)
-        self._drawn = self.weight._version
+        self._drawn = self._fingerprint()
 
     @property
     def untouched(self) -> bool:
         """Whether the weights are still as they were first drawn: not trained, loaded or set."""
-        return self._drawn is not None and self._drawn == self.weight._version
+        drawn = self._drawn is not None and not is_lazy(self.weight)
+        return drawn and self._drawn == self._fingerprint()
+
+    def _fingerprint(self) -> str:
+        """A key for the values: unlike a version counter it survives copies and sees ``.data``."""
+        digest = hashlib.sha256()
+        for tensor in (self.weight, self.bias):
+            if tensor is not None:
+                digest.update(tensor.detach().cpu().double().numpy().tobytes())
+        return digest.hexdigest()
 
     def weight_dtype(self) -> torch.dtype:
         return self.weight.dtype

@@ -22,6 +22,7 @@ from spikewright.engine.threads import run_ranges
 from spikewright.engine.trace import Needs, Slots, Step, trace_step
 from spikewright.errors import BackendError
 
+Array = np.ndarray[Any, Any]
 REQUIREMENT = "float32 or float64 tensors on the CPU"
 
 
@@ -162,71 +163,75 @@ class _Scan(torch.autograd.Function):
         xs, states, cs = _split(flat, slots)
         xs = [x.contiguous() for x in xs]
         arguments = [
-            *(x.view(sizes.steps, -1) for x in xs),
-            *(s.reshape(-1).contiguous() for s in states),
+            *(x.detach().view(sizes.steps, -1).numpy() for x in xs),
+            *(_flat(s) for s in states),
             *_coefficient_arrays(cs, sizes),
         ]
         lead = (sizes.steps, sizes.batch, *sizes.features)
         outputs = [memory.empty((*lead, *k), slots.dtype) for k in plan.outputs]
         last = [torch.empty(s.shape, dtype=slots.dtype) for s in states]
-        arguments += [*(o.view(sizes.steps, -1) for o in outputs), *(s.view(-1) for s in last)]
+        arguments += [o.view(sizes.steps, -1).numpy() for o in outputs]
+        arguments += [s.view(-1).numpy() for s in last]
         name = "forward"
         if plan.needs is not None:
             name = "saving"
             segments = -(-sizes.steps // SEGMENT)
             saved = memory.empty((segments, plan.planes, sizes.lanes), slots.dtype)
-            arguments.append(saved)
+            arguments.append(saved.numpy())
+            ctx.set_materialize_grads(False)
             ctx.save_for_backward(*xs, *cs, saved)
             ctx.plan, ctx.sizes = plan, sizes
         _run(plan, name, sizes, arguments)
         return (*outputs, *last)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
         results = _backward(ctx.plan, ctx.sizes, tensors, grads)
         if torch.is_grad_enabled():
-            results = _refuse_second_derivative(results, (*tensors, *grads))
+            sources = (*tensors, *(g for g in grads if g is not None))
+            results = _refuse_second_derivative(results, sources)
         return (None, None, *results)
 
 
 def _backward(
-    plan: Plan, sizes: Sizes, tensors: Sequence[Tensor], grads: Sequence[Tensor]
+    plan: Plan, sizes: Sizes, tensors: Sequence[Tensor], grads: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     assert plan.needs is not None
     slots = sizes.slots
     count = len(slots.inputs)
     xs, cs, saved = tensors[:count], tensors[count:-1], tensors[-1]
-    grads = [g.detach().contiguous() for g in grads]
-    grad_outputs, grad_last = grads[: len(plan.outputs)], grads[len(plan.outputs) :]
+    lead = (sizes.batch, *sizes.features)
+    shapes = [(sizes.steps, *lead, *k) for k in plan.outputs] + [(*lead, *k) for k in slots.state]
+    seeds = [_seed(g, shape, slots.dtype) for g, shape in zip(grads, shapes, strict=True)]
+    grad_outputs, grad_last = seeds[: len(plan.outputs)], seeds[len(plan.outputs) :]
     grad_xs = [
         memory.empty(tuple(x.shape), slots.dtype) if wants else None
         for x, wants in zip(xs, plan.needs.inputs, strict=True)
     ]
-    grad_states = [torch.empty_like(g) for g in grad_last]
+    grad_states = [torch.empty(shape, dtype=slots.dtype) for shape in shapes[len(plan.outputs) :]]
     rows = [
         math.prod(k) if wants else 0
         for k, wants in zip(slots.coefficients, plan.needs.coefficients, strict=True)
     ]
-    sums = torch.empty((sum(rows), sizes.lanes), dtype=slots.dtype)
+    sums = np.empty((sum(rows), sizes.lanes), saved.numpy().dtype)
     arguments = [
-        *(x.view(sizes.steps, -1) for x in xs),
+        *(x.detach().view(sizes.steps, -1).numpy() for x in xs),
         *_coefficient_arrays(cs, sizes),
-        saved,
-        *(g.view(sizes.steps, -1) for g in grad_outputs),
-        *(g.view(-1) for g in grad_last),
-        *(g.view(sizes.steps, -1) for g in grad_xs if g is not None),
-        *(g.view(-1) for g in grad_states),
+        saved.numpy(),
+        *(g.reshape(sizes.steps, -1) for g in grad_outputs),
+        *(g.reshape(-1) for g in grad_last),
+        *(g.view(sizes.steps, -1).numpy() for g in grad_xs if g is not None),
+        *(g.view(-1).numpy() for g in grad_states),
         *([sums] if sum(rows) else []),
     ]
     _run(plan, "backward", sizes, arguments)
     return [*grad_xs, *grad_states, *_coefficient_gradients(sums, rows, cs, sizes)]
 
 
-def _run(plan: Plan, name: str, sizes: Sizes, tensors: Sequence[Tensor]) -> None:
+def _run(plan: Plan, name: str, sizes: Sizes, arrays: Sequence[Array]) -> None:
     """Run a kernel over all tiles; each thread has scratch arrays of its own."""
     kernel = plan.kernel(name)
-    arrays = [t.detach().numpy() for t in tensors]
     dtype = arrays[-1].dtype
 
     def part(first: int, last: int) -> None:
@@ -236,27 +241,43 @@ def _run(plan: Plan, name: str, sizes: Sizes, tensors: Sequence[Tensor]) -> None
     run_ranges(part, sizes.tiles, sizes.steps * sizes.lanes)
 
 
+def _flat(tensor: Tensor) -> Array:
+    """The values of a tensor of any strides side by side.
+
+    NumPy copies where it must: PyTorch would wake its threads for it, which on a busy machine
+    takes longer than the kernel.
+    """
+    return np.ascontiguousarray(tensor.detach().numpy()).reshape(-1)
+
+
+def _seed(gradient: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> Array:
+    """A gradient that came in as a contiguous array; zeros where none came."""
+    if gradient is None:
+        return np.zeros(shape, torch.empty(0, dtype=dtype).numpy().dtype)
+    return gradient.detach().contiguous().numpy()
+
+
 def _split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:
     first, second = len(slots.inputs), len(slots.inputs) + len(slots.state)
     return list(flat[:first]), list(flat[first:second]), list(flat[second:])
 
 
-def _coefficient_arrays(cs: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
+def _coefficient_arrays(cs: Sequence[Tensor], sizes: Sizes) -> list[Array]:
     """Each coefficient as (1, k) if all neurons share it, else (neurons, k)."""
-    arrays: list[Tensor] = []
+    arrays: list[Array] = []
     slots = sizes.slots
     for c, trailing, shared in zip(cs, slots.coefficients, slots.shared, strict=True):
         whole = c.detach() if shared else c.detach().expand(*sizes.features, *trailing)
-        arrays.append(whole.reshape(-1, math.prod(trailing)).contiguous())
+        arrays.append(_flat(whole).reshape(-1, math.prod(trailing)))
     return arrays
 
 
 def _coefficient_gradients(
-    sums: Tensor, rows: Sequence[int], cs: Sequence[Tensor], sizes: Sizes
+    sums: Array, rows: Sequence[int], cs: Sequence[Tensor], sizes: Sizes
 ) -> list[Tensor | None]:
     """Sums over the lanes that share a coefficient, in an order no thread count changes."""
     neurons = sizes.lanes // sizes.batch
-    per_neuron = sums.numpy().reshape(len(sums), sizes.batch, neurons).sum(axis=1)
+    per_neuron = sums.reshape(len(sums), sizes.batch, neurons).sum(axis=1)
     results: list[Tensor | None] = []
     start = 0
     for c, count in zip(cs, rows, strict=True):

@@ -58,10 +58,11 @@ class _Lease(np.ndarray[Any, np.dtype[np.uint8]]):
     """The bytes of a block while a tensor uses them; gives the block back when it dies."""
 
     block: Any = None
+    pool: _Pool | None = None
 
     def __del__(self) -> None:
-        if self.block is not None and _pool is not None:  # None while the interpreter ends
-            _pool.give(self.block)
+        if self.pool is not None:
+            self.pool.give(self.block)
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -76,7 +77,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype)
     block = _pool.take(-(-size // ROUNDING) * ROUNDING)
     lease = np.frombuffer(block, np.uint8).view(_Lease)
-    lease.block = block
+    lease.block, lease.pool = block, _pool
     return torch.from_numpy(lease)[:size].view(dtype).view(shape)
 
 

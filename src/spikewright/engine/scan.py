@@ -19,6 +19,7 @@ from spikewright.engine.reference import (
     scan_reference,
 )
 from spikewright.engine.spike import DEFAULT_SURROGATE, surrogate_in_force
+from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.trace import Step
 from spikewright.errors import BackendError, ShapeError, nearest
@@ -198,5 +199,5 @@ def _expand(s: Tensor, batch: int, features: Shape) -> Tensor:
             f"{tuple(s.shape)}. Pass state=None for a fresh start, or this layer's own state."
         )
     if s.ndim == len(features) + 1 or trailing:
-        return s.expand(batch, *features, *trailing)
-    return s.expand(batch, *features)
+        return spread(s, (batch, *features, *trailing))
+    return spread(s, (batch, *features))

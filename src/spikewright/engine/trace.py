@@ -195,7 +195,9 @@ def _mixes_neurons(step: Step, slots: Slots, surrogate: SurrogateGradient) -> st
             f"engine.trace: {_name(step)} must give the same result each time, got another for "
             "the same arguments. Use the noise option, or pass random numbers as an input."
         )
-    single = [torch.stack(parts).reshape(lead + parts[0].shape) for parts in zip(*alone, strict=True)]
+    single = [
+        torch.stack(parts).reshape(lead + parts[0].shape) for parts in zip(*alone, strict=True)
+    ]
     if together and all(_agree(a, b) for a, b in zip(together[0], single, strict=True)):
         return None
     return (

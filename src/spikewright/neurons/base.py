@@ -16,6 +16,7 @@ from spikewright.engine.layer import Layer, Shape
 from spikewright.engine.reference import Feedback
 from spikewright.engine.scan import Backend, Choice, choose_backend, scan, scan_feedback
 from spikewright.engine.spike import DEFAULT_SURROGATE
+from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.trace import Step
 from spikewright.errors import NetworkError, ParameterError, ShapeError, nearest
@@ -333,7 +334,7 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
 def _spread(value: Tensor, batch: int, features: Shape) -> Tensor:
     """A field's start for every sample and neuron, trailing axis kept."""
     trailing = value.shape[len(features) :] if value.ndim > len(features) else ()
-    return value.expand(batch, *features, *trailing)
+    return spread(value, (batch, *features, *trailing))
 
 
 def _non_negative(where: str, name: str, value: float) -> float:

@@ -85,7 +85,7 @@ class ParameterSet(nn.Module):
     def __init__(self, where: str, kind: type, values: Mapping[str, Any]) -> None:
         super().__init__()
         self.where, self.kind = where, kind
-        fields = {f.name: f for f in dataclasses.fields(kind)}
+        fields = self.fields
         for name in values:
             if name not in fields:
                 raise ParameterError(

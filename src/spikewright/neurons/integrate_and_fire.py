@@ -63,9 +63,9 @@ class IF(Neuron):
     >>> import torch
     >>> neuron = IF(v_threshold=1.0, firing=Firing(reset="subtract"))
     >>> _ = neuron.build((1,), dt=1e-3)
-    >>> spikes, state = neuron(torch.full((5, 1, 1), 0.6))
+    >>> spikes, state = neuron(torch.full((5, 1, 1), 0.7))
     >>> spikes.flatten()
-    tensor([0., 1., 0., 1., 0.])
+    tensor([0., 1., 1., 0., 1.])
     """
 
     Params, State = IFParams, IFState

@@ -103,7 +103,9 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SpikewrightError, match=r"report\.save: .* must be a writable file .*28"):
+    with pytest.raises(
+        SpikewrightError, match=r"files\.write: .* must be a writable file .*No space left"
+    ):
         Report(ReportData(title="new")).save(path)
     assert "old" in path.read_text(encoding="utf-8")
     assert list(tmp_path.iterdir()) == [path]

@@ -18,8 +18,9 @@ def test_the_scripts_that_the_readme_names_can_be_run() -> None:
 
 
 def test_the_verbs_that_the_readme_names_are_commands() -> None:
-    from spikewright.cli import app
     from typer.main import get_command
+
+    from spikewright.cli import app
 
     blocks = "\n".join(re.findall(r"```(?:bash|console|sh)\n(.*?)```", README, re.DOTALL))
     verbs = set(re.findall(r"(?:^|\$ |`)spikewright ([a-z]+)", blocks + README, re.MULTILINE))

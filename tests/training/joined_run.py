@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
+from spikewright import files
 from spikewright.learning import processes
-from spikewright.training import evaluate, files, fit
+from spikewright.training import evaluate, fit
 from training.fakes import FakeData, FakeNetwork, GradientRule
 
 

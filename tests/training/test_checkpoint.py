@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
+from spikewright import files
 from spikewright.errors import CheckpointError
 from spikewright.training import checkpoint as module
-from spikewright.training import files, has_checkpoint, load_checkpoint, save_checkpoint
+from spikewright.training import has_checkpoint, load_checkpoint, save_checkpoint
 
 
 class Membrane(NamedTuple):

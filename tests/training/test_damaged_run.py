@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from spikewright import files
 from spikewright.errors import CheckpointError, DataError
-from spikewright.training import files, fit, load_checkpoint, read_metrics
+from spikewright.training import fit, load_checkpoint, read_metrics
 from training.fakes import FakeData, FakeNetwork, GradientRule
 
 

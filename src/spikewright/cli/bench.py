@@ -10,18 +10,23 @@ import typer
 from spikewright.cli.listing import list_benches
 from spikewright.cli.screen import console, table
 
+BENCHMARKS = Path("docs") / "benchmarks"
+
 
 def bench(
     name: Annotated[
         str | None, typer.Argument(help="Which benchmark; left out, all are listed.")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the rows to this file.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help=f"Write the table into {BENCHMARKS}.")
+    ] = False,
 ) -> None:
     """Run a benchmark; a ratio above 1 means that this package is ahead."""
     if name is None:
         list_benches()
         return
-    from spikewright.benches import rows, to_json
+    from spikewright.benches import BENCHES, rows, to_json
 
     screen = console(stderr=True)
     found: list[Any] = []
@@ -30,9 +35,14 @@ def bench(
         screen.print(f"{row.case}: {row.ratio:.2f} × {row.other_name}", style="dim", markup=False)
     console().print(_table(name, found))
     if json is not None:
-        from spikewright.recipes.core.files import write_json
+        from spikewright.files import write_json
 
         write_json(json, to_json(name, found))
+    if record:
+        from spikewright.benches.core.record import record as write_page
+
+        page = write_page(name, BENCHES.summary(name), found, BENCHMARKS)
+        console().print(f"recorded in {page}", markup=False)
 
 
 def _table(name: str, rows: list[Any]) -> Any:

@@ -42,7 +42,7 @@ def reproduce(
     if name is None and config is None:
         list_recipes("reproduce")
         return
-    from spikewright.recipes.core.files import write_json
+    from spikewright.files import write_json
     from spikewright.recipes.core.record import record as write_page
     from spikewright.recipes.core.reproduce import Plan
     from spikewright.recipes.core.reproduce import reproduce as measure

@@ -28,6 +28,8 @@ import numba
 import numpy as np
 import torch
 
+from spikewright.files import write_atomically
+
 CACHE_VARIABLE = "SPIKEWRIGHT_CACHE"
 Kernel = Callable[..., None]
 
@@ -82,7 +84,7 @@ def write_plan(key: str, plan: dict[str, Any]) -> None:
     """Store a plan under ``key``; a full disk only means that it is made again next time."""
     entry = {"plan": plan, "sha256": _sha256(json.dumps(plan).encode())}
     with contextlib.suppress(OSError):
-        _write(cache_folder() / f"{key}.json", json.dumps(entry).encode())
+        write_atomically(cache_folder() / f"{key}.json", json.dumps(entry).encode())
 
 
 def load_kernel(source: str, name: str) -> Kernel:
@@ -94,7 +96,7 @@ def load_kernel(source: str, name: str) -> Kernel:
         with _locked(folder):
             if not _intact(folder, source):
                 _clear(folder)
-                _write(folder / f"{key}.py", source.encode())
+                write_atomically(folder / f"{key}.py", source.encode())
             kernel = _import(folder / f"{key}.py", name)
             _write_manifest(folder)
             return kernel
@@ -136,7 +138,7 @@ def _write_manifest(folder: Path) -> None:
     path = folder / "manifest.json"
     if not path.exists():
         found = {p.name: _sha256(p.read_bytes()) for p in _files(folder)}
-        _write(path, json.dumps(found).encode())
+        write_atomically(path, json.dumps(found).encode())
 
 
 def _clear(folder: Path) -> None:
@@ -155,18 +157,6 @@ def _import(path: Path, name: str) -> Kernel:
     sys.modules[spec.name] = module  # Numba looks the module up by name when it unpickles
     spec.loader.exec_module(module)
     return getattr(module, name)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that a reader never meets half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _sha256(content: bytes) -> str:

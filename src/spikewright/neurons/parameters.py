@@ -92,7 +92,6 @@ class ParameterSet(nn.Module):
                     f"{where}: parameter must be one of {', '.join(fields)}, got {name!r}. "
                     f"{nearest(name, fields)}"
                 )
-        self.bounds: dict[str, tuple[float, float]] = {}
         for name, f in fields.items():
             self._add(name, values.get(name, f.default))
 
@@ -114,7 +113,9 @@ class ParameterSet(nn.Module):
         if bounds is None and self._is_time(name):
             bounds = (float(value.min()) / BOUNDS_FACTOR, float(value.max()) * BOUNDS_FACTOR)
         if bounds is not None:
-            self.bounds[name] = self._check_bounds(name, value, bounds)
+            edges = self._check_bounds(name, value, bounds)
+            # A buffer, so that stored weights bring the bounds that their places refer to.
+            self.register_buffer(f"{name}_bounds", torch.tensor(edges, dtype=torch.float64))
             value = self._place(name, value)
         self.register_parameter(name, nn.Parameter(value))
 
@@ -155,25 +156,27 @@ class ParameterSet(nn.Module):
             )
         return float(low), float(high)
 
+    def _edges(self, name: str) -> Tensor | None:
+        """The two bounds on the scale on which a value is placed between them."""
+        bounds: Tensor | None = getattr(self, f"{name}_bounds", None)
+        return bounds.log() if bounds is not None and self._is_time(name) else bounds
+
     def _place(self, name: str, value: Tensor) -> Tensor:
         """The unbounded number that stands for ``value`` between its bounds."""
-        low, high = self.bounds[name]
-        exact = value.double()
-        if self._is_time(name):
-            low, high, exact = math.log(low), math.log(high), exact.log()
-        return torch.logit((exact - low) / (high - low)).to(value.dtype)
+        edges = self._edges(name)
+        assert edges is not None
+        exact = value.double().log() if self._is_time(name) else value.double()
+        return torch.logit((exact - edges[0]) / (edges[1] - edges[0])).to(value.dtype)
 
     def value(self, name: str) -> Tensor:
         """The physical value of a parameter, in SI units, differentiable."""
         stored: Tensor = getattr(self, name)
-        if name not in self.bounds:
+        edges = self._edges(name)
+        if edges is None:
             return stored
-        low, high = self.bounds[name]
-        place = torch.sigmoid(stored)
-        if self._is_time(name):
-            low, high = math.log(low), math.log(high)
-            return torch.exp(low + (high - low) * place)
-        return low + (high - low) * place
+        low, high = edges.to(stored.dtype).unbind()
+        scaled = low + (high - low) * torch.sigmoid(stored)
+        return scaled.exp() if self._is_time(name) else scaled
 
     def stored(self) -> list[Tensor]:
         """The parameters and buffers as they are kept."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from spikewright import optional
+from spikewright.files import write_text
 from spikewright.report import theme
 from spikewright.report.cards import cards
 from spikewright.report.data import ReportData
 from spikewright.report.figures.plot import Plot
 from spikewright.report.sections import Section, sections
-from spikewright.report.write import write_text
 from spikewright.units import check_dt
 
 

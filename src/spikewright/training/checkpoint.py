@@ -20,9 +20,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from spikewright import optional
+from spikewright import files, optional
 from spikewright.errors import CheckpointError
-from spikewright.training import files
 from spikewright.training.tree import Tensors, flatten, storable, unflatten
 
 HEAD = "checkpoint.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spikewright.recipes.core.files import write_json, write_text
+from spikewright.files import write_json, write_text
 from spikewright.recipes.core.reproduce import Row, Table
 
 HEAD = "| metric | reference | source | ours, mean ± sd | seeds | met |"

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from spikewright import seeding
 from spikewright.errors import SettingsError
+from spikewright.files import write_json, write_text
 from spikewright.learning.rule import Rule
 from spikewright.network import Network
-from spikewright.recipes.core.files import write_json, write_text
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.settings import to_toml
 from spikewright.training import Evaluation, FitResult, evaluate, fit, has_checkpoint

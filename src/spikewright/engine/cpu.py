@@ -276,22 +276,18 @@ def _coefficient_gradients(
     sums: Array, rows: Sequence[int], cs: Sequence[Tensor], sizes: Sizes
 ) -> list[Tensor | None]:
     """Sums over the lanes that share a coefficient, in an order no thread count changes."""
-    neurons = sizes.lanes // sizes.batch
-    per_neuron = sums.reshape(len(sums), sizes.batch, neurons).sum(axis=1)
     results: list[Tensor | None] = []
     start = 0
-    for c, count in zip(cs, rows, strict=True):
+    for c, count, shared in zip(cs, rows, sizes.slots.shared, strict=True):
+        part, start = sums[start : start + count], start + count
         if not count:
             results.append(None)
-            continue
-        part = torch.from_numpy(per_neuron[start : start + count])
-        start += count
-        if c.numel() == count:
-            part = torch.from_numpy(part.numpy().sum(axis=1))
-            results.append(part.view(c.shape))
+        elif shared:
+            results.append(torch.from_numpy(part.sum(axis=1)).view(c.shape))
         else:
+            total = part.reshape(count, sizes.batch, -1).sum(axis=1)
             shape = (*sizes.features, *c.shape[len(sizes.features) :])
-            results.append(part.t().reshape(shape).sum_to_size(c.shape))
+            results.append(torch.from_numpy(total).t().reshape(shape).sum_to_size(c.shape))
     return results
 
 

@@ -124,10 +124,10 @@ class Neuron(Layer):
             )
         return output
 
-    def initial_state(self, batch: int) -> Any:
-        """The state of a fresh start for ``batch`` samples."""
+    def initial_state(self, batch: int, params: Any = None) -> Any:
+        """The state of a fresh start for ``batch`` samples; ``params`` if they are at hand."""
         features = self.output_shape(self._bound_shape())
-        params = self.params()
+        params = self.params() if params is None else params
         reference = self._example(params)
         state = self.initial(params)
         if state is None:
@@ -167,55 +167,54 @@ class Neuron(Layer):
                     f"{type(self).__name__}: record must name fields of the state, got {name!r}. "
                     f"{nearest(name, self.field_names())}"
                 )
-        inputs, inner, wrap = self._prepare(x, state)
-        outputs, last = scan(
-            self.bound_step(record), inputs, inner, self.bound_coefficients(), **self._engine()
-        )
+        params, inputs, inner, wrap = self._prepare(x, state)
+        step, c = self.bound_step(record), self.bound_coefficients(params)
+        outputs, last = scan(step, inputs, inner, c, **self._engine())
         return _first(outputs, wrap(last), record)
 
     def run_feedback(
         self, x: Tensor, state: Any, feedback: Feedback, record: tuple[str, ...] = ()
     ) -> tuple[Tensor, Any, dict[str, Tensor], Feedback]:
         """Like `run`, with the spikes of each step fed back into the next."""
-        inputs, inner, wrap = self._prepare(x, state)
-        step, c = self.bound_step(record), self.bound_coefficients()
+        params, inputs, inner, wrap = self._prepare(x, state)
+        step, c = self.bound_step(record), self.bound_coefficients(params)
         outputs, last, feedback = scan_feedback(step, inputs, inner, c, feedback, **self._engine())
         return (*_first(outputs, wrap(last), record), feedback)
 
-    def _prepare(self, x: Tensor, state: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
-        """Inputs and state of the step, and what puts its last state back into the layer's."""
+    def _prepare(self, x: Tensor, state: Any) -> tuple[Any, Any, Any, Callable[[Any], Any]]:
+        """Parameters, inputs and state, and what puts the last state back into the layer's."""
         x = self._accept(x)
-        state = self.initial_state(x.shape[1]) if state is None else state
+        params = self.params()
+        state = self.initial_state(x.shape[1], params) if state is None else state
         self._check_state(state, x.shape[1])
         if not isinstance(state, NoiseState):
-            return x, state, lambda last: last
+            return params, x, state, lambda last: last
         features = self.output_shape(self._bound_shape())
-        dtype = self._example(self.params()).dtype
+        dtype = self._example(params).dtype
         first, steps = int(state.clock[0]), x.shape[0]
         xi = seeding.normal(0, state.sample, first, steps, features, dtype)
         sample, clock = state.sample, state.clock + steps
-        return (x, xi), state.neuron, lambda last: NoiseState(last, sample, clock)
+        return params, (x, xi), state.neuron, lambda last: NoiseState(last, sample, clock)
 
     def _engine(self) -> dict[str, Any]:
         features = self.output_shape(self._bound_shape())
         return {"features": features, "surrogate": self.surrogate, "backend": self.backend}
 
-    def bound_coefficients(self) -> Any:
+    def bound_coefficients(self, params: Any = None) -> Any:
         """Coefficients at the network's dt, those of the options included; differentiable.
 
         Computed once and kept for as long as no parameter is learnable or changed.
         """
         values = self.parameter_set.stored()
         if any(value.requires_grad for value in values):
-            return self._make_coefficients()
+            return self._make_coefficients(self.params() if params is None else params)
         key = (self._bound_dt(), *((v.data_ptr(), v._version, v.dtype) for v in values))
         if self._kept is None or self._kept[0] != key:
             with torch.inference_mode(False):
-                self._kept = key, self._make_coefficients()
+                self._kept = key, self._make_coefficients(self.params())
         return self._kept[1]
 
-    def _make_coefficients(self) -> Any:
-        params = self.params()
+    def _make_coefficients(self, params: Any) -> Any:
         dt = self._bound_dt()
         function = type(self).coefficients
         options = {k: v for k, v in self.options_of_step.items() if _takes(function, k)}

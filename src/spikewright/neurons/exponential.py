@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,12 +12,18 @@ _SERIES_BELOW = 0.5
 _SERIES_TERMS = 14
 
 
+@functools.cache
+def _factors(dtype: torch.dtype) -> Tensor:
+    """1 / (n + 1)! for each term of the series."""
+    return torch.tensor([1 / math.factorial(n + 1) for n in range(_SERIES_TERMS)], dtype=dtype)
+
+
 def relative_expm1(z: Tensor) -> Tensor:
     """``expm1(z) / z``, exact near zero in value and gradient.
 
     The formula and its derivative are 0/0 at zero, and the derivative cancels around it, so a
-    series takes over there. Each branch of ``where`` sees an argument that is harmless to it,
-    or its gradient would be NaN times zero.
+    series, sum of z^n / (n + 1)!, takes over there. Each branch of ``where`` sees an argument
+    that is harmless to it, or its gradient would be NaN times zero.
 
     >>> relative_expm1(torch.tensor([0.0, 1.0]))
     tensor([1.0000, 1.7183])
@@ -22,9 +31,8 @@ def relative_expm1(z: Tensor) -> Tensor:
     small = z.abs() < _SERIES_BELOW
     near = torch.where(small, z, torch.zeros_like(z))
     far = torch.where(small, torch.ones_like(z), z)
-    series = torch.ones_like(z)
-    for n in range(_SERIES_TERMS, 1, -1):
-        series = 1 + near / n * series
+    order = torch.arange(_SERIES_TERMS, dtype=z.dtype, device=z.device)
+    series = (near[..., None] ** order * _factors(z.dtype).to(z.device)).sum(-1)
     return torch.where(small, series, torch.expm1(far) / far)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,8 +98,8 @@ class ParameterSet(nn.Module):
 
     @property
     def fields(self) -> dict[str, dataclasses.Field[Any]]:
-        """The fields of the dataclass by name; not kept, for a `Field` cannot be copied."""
-        return {f.name: f for f in dataclasses.fields(self.kind)}
+        """The fields of the dataclass by name; not kept here, for a `Field` cannot be copied."""
+        return _fields(self.kind)
 
     def _add(self, name: str, given: Any) -> None:
         wanted = isinstance(given, Learnable)
@@ -113,9 +114,10 @@ class ParameterSet(nn.Module):
         if bounds is None and self._is_time(name):
             bounds = (float(value.min()) / BOUNDS_FACTOR, float(value.max()) * BOUNDS_FACTOR)
         if bounds is not None:
-            edges = self._check_bounds(name, value, bounds)
+            edges = torch.tensor(self._check_bounds(name, value, bounds), dtype=torch.float64)
+            edges = edges.log() if self._is_time(name) else edges
             # A buffer, so that stored weights bring the bounds that their places refer to.
-            self.register_buffer(f"{name}_bounds", torch.tensor(edges, dtype=torch.float64))
+            self.register_buffer(f"{name}_edges", edges.to(value.dtype))
             value = self._place(name, value)
         self.register_parameter(name, nn.Parameter(value))
 
@@ -156,26 +158,20 @@ class ParameterSet(nn.Module):
             )
         return float(low), float(high)
 
-    def _edges(self, name: str) -> Tensor | None:
-        """The two bounds on the scale on which a value is placed between them."""
-        bounds: Tensor | None = getattr(self, f"{name}_bounds", None)
-        return bounds.log() if bounds is not None and self._is_time(name) else bounds
-
     def _place(self, name: str, value: Tensor) -> Tensor:
         """The unbounded number that stands for ``value`` between its bounds."""
-        edges = self._edges(name)
-        assert edges is not None
+        low, high = getattr(self, f"{name}_edges").double().unbind()
         exact = value.double().log() if self._is_time(name) else value.double()
-        return torch.logit((exact - edges[0]) / (edges[1] - edges[0])).to(value.dtype)
+        return torch.logit((exact - low) / (high - low)).to(value.dtype)
 
     def value(self, name: str) -> Tensor:
         """The physical value of a parameter, in SI units, differentiable."""
         stored: Tensor = getattr(self, name)
-        edges = self._edges(name)
+        edges: Tensor | None = getattr(self, f"{name}_edges", None)
         if edges is None:
             return stored
         low, high = edges.to(stored.dtype).unbind()
-        scaled = low + (high - low) * torch.sigmoid(stored)
+        scaled = torch.lerp(low, high, torch.sigmoid(stored))
         return scaled.exp() if self._is_time(name) else scaled
 
     def stored(self) -> list[Tensor]:
@@ -220,6 +216,11 @@ class ParameterSet(nn.Module):
                     f"{format_seconds(least * dt)}, got {format_seconds(smallest)}. "
                     "Use a smaller dt, or a model without this time constant."
                 )
+
+
+@functools.cache
+def _fields(kind: type) -> dict[str, dataclasses.Field[Any]]:
+    return {f.name: f for f in dataclasses.fields(kind)}
 
 
 def as_tensor(value: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Annotated, Any
 
@@ -58,7 +59,13 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    PyTorch's idle threads wait in a busy loop, by default for some milliseconds, and take a core
+    from the engine's threads and from other programs; here they go to sleep sooner. That must be
+    said before PyTorch is loaded.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     warnings.showwarning = _warn
     app(prog_name="spikewright")
 

@@ -51,7 +51,7 @@ class Recurrent(Layer):
     torch.Size([10, 2, 4])
     """
 
-    spiking = True
+    stateful = True
 
     def __init__(self, neuron: Layer, connection: Layer | None = None) -> None:
         super().__init__()
@@ -61,6 +61,7 @@ class Recurrent(Layer):
                 "Pass for example Recurrent(LIF())."
             )
         self.neuron, self.connection = neuron, connection
+        self.spiking = neuron.spiking
 
     def build(self, shape: Shape, dt: float) -> Shape:
         output = super().build(shape, dt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -115,6 +116,7 @@ def _needs(xs: list[Tensor], states: list[Tensor], cs: list[Tensor]) -> Needs | 
 @functools.lru_cache(maxsize=512)
 def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None) -> Plan:
     """The kernels for ``step``: from this process, from disk, or traced now."""
+    _check_surrogate(surrogate)
     try:
         shapes = (
             slots.inputs,
@@ -136,6 +138,17 @@ def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Nee
     return Plan(
         stored["sources"], stored["scratch"], outputs, stored["single"], stored["planes"], needs
     )
+
+
+def _check_surrogate(surrogate: SurrogateGradient) -> None:
+    """Refuse values that equality does not see: another's kernel would be taken for its own."""
+    hidden = set(vars(surrogate)) - {f.name for f in dataclasses.fields(surrogate)}
+    if hidden:
+        raise BackendError(
+            f"engine.cpu: values of {type(surrogate).__name__} must be fields of a frozen "
+            f"dataclass, got {', '.join(sorted(hidden))}. Decorate it with "
+            "@dataclass(frozen=True) and declare them."
+        )
 
 
 def _make_plan(

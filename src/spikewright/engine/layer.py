@@ -25,11 +25,13 @@ class Layer(nn.Module):
         dt: time step in seconds, bound by the network; ``None`` until then.
         shape: shape of one input, without time and batch; ``None`` until bound.
         spiking: whether the output is spike counts.
+        stateful: whether it always hands out a state, which a later call must be given back.
     """
 
     dt: float | None = None
     shape: Shape | None = None
     spiking: bool = False
+    stateful: bool = False
 
     def build(self, shape: Shape, dt: float) -> Shape:
         """Bind the layer to its input's feature shape and to ``dt`` (s); return the output's shape.

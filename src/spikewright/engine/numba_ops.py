@@ -145,8 +145,11 @@ def print_operation(
     return None
 
 
-def _binary(name: str, terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> str:
+def _binary(name: str, terms: list[Term], dtype: torch.dtype, kwargs: dict[str, Any]) -> str | None:
     left, right = (as_type(term, dtype) for term in terms)
+    if dtype is torch.bool:  # PyTorch's sum and product of booleans are `or` and `and`
+        sign = {"add": "|", "mul": "&", "maximum": "|", "minimum": "&"}.get(name)
+        return None if sign is None else f"({left}) {sign} ({right})"
     alpha = kwargs.get("alpha", 1)
     if alpha != 1:
         right = f"{literal(alpha, dtype)} * {right}"

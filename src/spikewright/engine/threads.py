@@ -42,11 +42,12 @@ def run_ranges(kernel: Callable[[int, int], None], count: int, work: int) -> Non
 
 def _threads(number: int) -> ThreadPoolExecutor:
     global _pool, _size
-    if _pool is None or _size < number:
-        if _pool is not None:
-            _pool.shutdown(wait=False)
-        _pool, _size = ThreadPoolExecutor(number, thread_name_prefix="spikewright"), number
-    return _pool
+    pool = _pool
+    if pool is None or _size < number:
+        # The old pool is not shut down: another thread may be about to use it. It ends by itself.
+        pool = ThreadPoolExecutor(number, thread_name_prefix="spikewright")
+        _pool, _size = pool, number
+    return pool
 
 
 def _forget() -> None:

@@ -89,13 +89,20 @@ def _scalable(network: Network, name: str) -> list[Layer]:
         layer = network.layers.get(source)
         if targets.count(source) != 1:
             return []
-        connections = [layer] if getattr(layer, "untouched", False) else None
+        connections = [layer] if _is_fresh(layer) else None
         if isinstance(layer, _SCALES):
             connections = _scalable(network, source)
         if not connections:
             return []
         found += [connection for connection in connections if connection is not None]
     return found
+
+
+def _is_fresh(layer: Layer | None) -> bool:
+    """Whether its weights are as they were drawn, and may change at all."""
+    if layer is None or not getattr(layer, "untouched", False):
+        return False
+    return all(parameter.requires_grad for parameter in layer.parameters(recurse=False))
 
 
 def _find_factor(layer: Layer, x: Tensor, rate: float) -> tuple[float, float]:

@@ -60,6 +60,7 @@ class Neuron(Layer):
     least_tau: float = 0.1
     """Smallest time constant in time steps at which the update is still meaningful."""
     spiking = True
+    stateful = True
 
     def __init__(
         self,
@@ -206,7 +207,7 @@ class Neuron(Layer):
         Computed once and kept for as long as no parameter is learnable or changed.
         """
         values = self.parameter_set.stored()
-        if any(value.requires_grad for value in values):
+        if any(value.requires_grad or value.is_inference() for value in values):
             return self._make_coefficients(self.params() if params is None else params)
         key = (self._bound_dt(), *((v.data_ptr(), v._version, v.dtype) for v in values))
         if self._kept is None or self._kept[0] != key:

@@ -14,8 +14,9 @@ _SERIES_TERMS = 14
 
 @functools.cache
 def _factors(dtype: torch.dtype) -> Tensor:
-    """1 / (n + 1)! for each term of the series."""
-    return torch.tensor([1 / math.factorial(n + 1) for n in range(_SERIES_TERMS)], dtype=dtype)
+    """1 / (n + 1)! for each term of the series, fit for training wherever it is first made."""
+    with torch.inference_mode(False):
+        return torch.tensor([1 / math.factorial(n + 1) for n in range(_SERIES_TERMS)], dtype=dtype)
 
 
 def relative_expm1(z: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from spikewright.errors import ParameterError, nearest
 from spikewright.units import format_seconds
 
 BOUNDS_FACTOR = 20.0
+_SLACK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class ParameterSet(nn.Module):
                     f"{where}: parameter must be one of {', '.join(fields)}, got {name!r}. "
                     f"{nearest(name, fields)}"
                 )
+        self.open_bounds: set[str] = set()
         for name, f in fields.items():
             self._add(name, values.get(name, f.default))
 
@@ -112,6 +114,7 @@ class ParameterSet(nn.Module):
             return
         bounds = given.bounds
         if bounds is None and self._is_time(name):
+            self.open_bounds.add(name)
             bounds = (float(value.min()) / BOUNDS_FACTOR, float(value.max()) * BOUNDS_FACTOR)
         if bounds is not None:
             edges = torch.tensor(self._check_bounds(name, value, bounds), dtype=torch.float64)
@@ -207,15 +210,34 @@ class ParameterSet(nn.Module):
                 )
 
     def check_step(self, dt: float, least: float) -> None:
-        """Raise ParameterError if a time constant is below ``least`` time steps."""
-        for name in self.fields:
-            smallest = float(self.value(name).detach().min()) if self._is_time(name) else math.inf
-            if smallest < least * dt * (1 - 1e-6):
+        """Keep time constants at ``least`` time steps or more, those that training may reach too.
+
+        Raises:
+            ParameterError: a value or a bound that was asked for is below that.
+        """
+        floor = least * dt
+        for name in filter(self._is_time, self.fields):
+            edges: Tensor | None = getattr(self, f"{name}_edges", None)
+            low = math.inf if edges is None else float(edges[0].exp())
+            if low < floor * (1 - _SLACK) and name in self.open_bounds:
+                self._raise_lower_bound(name, floor)
+                low = floor
+            smallest = min(float(self.value(name).detach().min()), low)
+            if smallest < floor * (1 - _SLACK):
+                what = name if edges is None or low > smallest else f"the lower bound of {name}"
                 raise ParameterError(
-                    f"{self.where}: {name} must be at least {least:g} dt = "
-                    f"{format_seconds(least * dt)}, got {format_seconds(smallest)}. "
+                    f"{self.where}: {what} must be at least {least:g} dt = "
+                    f"{format_seconds(floor)}, got {format_seconds(smallest)}. "
                     "Use a smaller dt, or a model without this time constant."
                 )
+
+    def _raise_lower_bound(self, name: str, floor: float) -> None:
+        """Move a bound that nobody asked for; the value stays as it is."""
+        with torch.no_grad():
+            value = self.value(name).clone()
+            if float(value.min()) >= floor * (1 - 1e-6):
+                getattr(self, f"{name}_edges")[0] = math.log(floor * (1 - _SLACK))
+                getattr(self, name).copy_(self._place(name, value))
 
 
 @functools.cache

@@ -155,12 +155,6 @@ class Network(nn.Module):
                 "network: state must be a mapping of layer names to their states, got "
                 f"{type(state).__name__}. Pass what the network returned, or None."
             )
-        missing = [n for n, layer in self.layers.items() if layer.stateful and n not in state]
-        if missing:
-            raise ShapeError(
-                f"network: state must hold every layer that keeps one, got none for {missing}. "
-                "Pass all that the network returned, or None for a fresh start."
-            )
         for name, value in state.items():
             if name not in self.nodes:
                 raise ShapeError(
@@ -174,6 +168,12 @@ class Network(nn.Module):
                         f"{batch}, got {leaf.shape[0] if leaf.ndim else 'no batch axis'}. "
                         "Pass None for a fresh start, or the state of the same samples."
                     )
+        missing = [n for n, layer in self.layers.items() if layer.stateful and n not in state]
+        if missing:
+            raise ShapeError(
+                f"network: state must hold every layer that keeps one, got none for {missing}. "
+                "Pass all that the network returned, or None for a fresh start."
+            )
 
     def _check_record(self, record: tuple[str, ...]) -> None:
         fields = {"spikes"}

@@ -129,7 +129,9 @@ def test_noise_and_refractory_period_must_not_be_negative(name: str, value: floa
 def test_refractory_period_that_would_be_ignored_is_refused() -> None:
     with pytest.raises(ParameterError, match="zero or at least one dt = 1 ms, got 400 µs"):
         built(LIF(refractory=0.4e-3))
-    with pytest.raises(ParameterError, match="LI: refractory must be zero for neurons that do not"):
+    with pytest.raises(
+        ParameterError, match="LI: refractory must be left out for neurons that do not"
+    ):
         LI(refractory=2e-3)
 
 

@@ -137,17 +137,23 @@ def _prepare(
     return inputs, state, coefficients, dtype
 
 
+def check_backend(backend: Backend) -> Backend:
+    """Return ``backend`` if there is one of that name, else raise BackendError."""
+    if backend not in BACKENDS:
+        raise BackendError(
+            f"engine.scan: backend must be one of {', '.join(BACKENDS)}, got {backend!r}. "
+            f"{nearest(backend, BACKENDS)}"
+        )
+    return backend
+
+
 def choose_backend(x: Tensor, dtype: torch.dtype, backend: Backend) -> Choice:
     """Which backend runs a sequence like ``x``, computed in ``dtype``, and why.
 
     Raises:
         BackendError: the backend asked for is unknown or cannot run such tensors.
     """
-    if backend not in BACKENDS:
-        raise BackendError(
-            f"engine.scan: backend must be one of {', '.join(BACKENDS)}, got {backend!r}. "
-            f"{nearest(backend, BACKENDS)}"
-        )
+    check_backend(backend)
     if backend == "reference":
         return Choice("reference", "asked for")
     obstacle = cpu.obstacle(x.device, dtype)

@@ -14,7 +14,14 @@ from spikewright import seeding
 from spikewright.engine.checks import check_sequence
 from spikewright.engine.layer import Layer, Shape
 from spikewright.engine.reference import Feedback
-from spikewright.engine.scan import Backend, Choice, choose_backend, scan, scan_feedback
+from spikewright.engine.scan import (
+    Backend,
+    Choice,
+    check_backend,
+    choose_backend,
+    scan,
+    scan_feedback,
+)
 from spikewright.engine.spike import DEFAULT_SURROGATE
 from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
@@ -39,7 +46,7 @@ class Neuron(Layer):
     ``firing`` gets the layer's reset options.
 
     Args:
-        surrogate: derivative of a spike in the backward pass.
+        surrogate: derivative of a spike in the backward pass; `DEFAULT_SURROGATE` if left out.
         firing: reset, spikes in one step, and ``>`` or ``>=``; a `Firing`.
         refractory: seconds of silence after a spike, with the membrane held. Needs a field ``v``.
         noise: diffusion of the membrane, in units of v per square root of a second.
@@ -65,7 +72,7 @@ class Neuron(Layer):
     def __init__(
         self,
         *,
-        surrogate: SurrogateGradient = DEFAULT_SURROGATE,
+        surrogate: SurrogateGradient | None = None,
         firing: Firing | None = None,
         refractory: float = 0.0,
         noise: float = 0.0,
@@ -75,8 +82,8 @@ class Neuron(Layer):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        self.surrogate, self.firing = surrogate, firing or Firing()
-        self.backend: Backend = backend
+        self.surrogate, self.firing = surrogate or DEFAULT_SURROGATE, firing or Firing()
+        self.backend: Backend = check_backend(backend)
         self.refractory = _non_negative(name, "refractory", refractory)
         self.noise = _non_negative(name, "noise", noise)
         if (noise or refractory) and "v" not in getattr(self.State, "_fields", ()):
@@ -84,12 +91,13 @@ class Neuron(Layer):
                 f"{name}: noise and refractory must be zero for a state without a membrane 'v', "
                 f"got noise={noise}, refractory={refractory}. Name the membrane v."
             )
-        if refractory and not self.spiking:
-            raise ParameterError(
-                f"{name}: refractory must be zero for neurons that do not spike, got "
-                f"{refractory}. Leave it out."
-            )
-        _check_kind(name, "surrogate", surrogate, SurrogateGradient, "sw.surrogate.Arctan()")
+        for option, given in (("refractory", refractory), ("surrogate", surrogate)):
+            if given and not self.spiking:
+                raise ParameterError(
+                    f"{name}: {option} must be left out for neurons that do not spike, got "
+                    f"{given}. Leave it out."
+                )
+        _check_kind(name, "surrogate", self.surrogate, SurrogateGradient, "sw.surrogate.Arctan()")
         _check_kind(name, "firing", self.firing, Firing, "sw.Firing(reset='subtract')")
         self._kept: tuple[Any, Any] | None = None
         self.options_of_step = dict(options_of_step or {})

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "spikewright"
 
-BASE = frozenset({"errors", "units", "seeding", "optional", "files"})
+BASE = frozenset({"errors", "units", "seeding", "optional", "files", "openmp"})
 CHAIN = (
     BASE,
     frozenset({"engine"}),

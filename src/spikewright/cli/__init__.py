@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Annotated, Any
 
@@ -59,13 +58,7 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def main() -> None:
-    """Run the command line.
-
-    PyTorch's idle threads wait in a busy loop, by default for some milliseconds, and take a core
-    from the engine's threads and from other programs; here they go to sleep sooner. That must be
-    said before PyTorch is loaded.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    """Run the command line."""
     warnings.showwarning = _warn
     app(prog_name="spikewright")
 

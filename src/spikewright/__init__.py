@@ -14,7 +14,7 @@ Tensors are ``(time, batch, *features)``, units are SI, and state is a value.
 
 from __future__ import annotations
 
-import spikewright.openmp  # noqa: F401 - before anything loads PyTorch
+import spikewright.openmp  # noqa: F401  # pyright: ignore[reportUnusedImport] - before PyTorch
 from spikewright import coding, data, learning, training
 from spikewright.connections import (
     AvgPool2d,

@@ -212,7 +212,7 @@ class Surrogate:
         with learning_surrogate(self.surrogate):
             loss, scores, run = self._loss(network, batch)
             loss.backward()
-        average_gradients(parameters.values(), len(batch.y))
+        average_gradients(parameters.values(), batch.x.shape[1])
         if self.optimisation.clip is not None:
             nn.utils.clip_grad_norm_(parameters.values(), self.optimisation.clip)
         moments = self._step(parameters, rule_state)
@@ -222,13 +222,15 @@ class Surrogate:
     def evaluate(self, network: nn.Module, batch: Batch, rule_state: RuleState) -> Metrics:
         """Loss, accuracy, rates and predictions of ``batch``; see `Rule.evaluate`.
 
+        Where the targets are signals there is neither accuracy nor prediction.
+
         Runs in evaluation mode. Noise draws from torch's random stream, which
         `spikewright.evaluate` puts back.
         """
         with torch.no_grad(), _evaluating(network):
             loss, scores, run = self._loss(network, batch)
         measured = _metrics(network, loss, scores, batch, run)
-        return {**measured, "predictions": scores.argmax(-1)}
+        return {**measured, "predictions": scores.argmax(-1)} if _classes(batch) else measured
 
     def loss_of(self, network: Network, batch: Batch) -> tuple[Tensor, Run]:
         """The loss of a batch, differentiable, and the run it came from."""
@@ -285,6 +287,13 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 def _metrics(network: nn.Module, loss: Tensor, scores: Tensor, batch: Batch, run: Run) -> Metrics:
     """Means over the batch, on the way to the training loop."""
     with torch.no_grad():
-        right = (scores.argmax(-1) == batch.y).double().mean()
         rates = {n: r["spikes"].mean() for n, r in run.records.items() if "spikes" in r}
+        if not _classes(batch):
+            return {"loss": loss.detach(), "rates": rates}
+        right = (scores.argmax(-1) == batch.y).double().mean()
     return {"loss": loss.detach(), "accuracy": right, "rates": rates}
+
+
+def _classes(batch: Batch) -> bool:
+    """Whether the targets are classes, not signals."""
+    return batch.y.ndim == 1

@@ -16,7 +16,7 @@ from spikewright.errors import ParameterError, nearest
 from spikewright.units import format_seconds
 
 BOUNDS_FACTOR = 20.0
-_SLACK = 1e-3
+_SLACK = 1e-6
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,8 @@ class ParameterSet(nn.Module):
         """The unbounded number that stands for ``value`` between its bounds."""
         low, high = getattr(self, f"{name}_edges").double().unbind()
         exact = value.double().log() if self._is_time(name) else value.double()
-        return torch.logit((exact - low) / (high - low)).to(value.dtype)
+        place = ((exact - low) / (high - low)).clamp(_SLACK, 1 - _SLACK)  # never at infinity
+        return torch.logit(place).to(value.dtype)
 
     def value(self, name: str) -> Tensor:
         """The physical value of a parameter, in SI units, differentiable."""
@@ -235,8 +236,8 @@ class ParameterSet(nn.Module):
         """Move a bound that nobody asked for; the value stays as it is."""
         with torch.no_grad():
             value = self.value(name).clone()
-            if float(value.min()) >= floor * (1 - 1e-6):
-                getattr(self, f"{name}_edges")[0] = math.log(floor * (1 - _SLACK))
+            if float(value.min()) >= floor * (1 - _SLACK):
+                getattr(self, f"{name}_edges")[0] = math.log(floor)
                 getattr(self, name).copy_(self._place(name, value))
 
 

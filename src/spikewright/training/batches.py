@@ -30,7 +30,10 @@ class Split(Protocol):
     def batch(
         self, index: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Samples ``index`` as x, (time, batch, *features), and y, (batch,)."""
+        """Samples ``index`` as x, (time, batch, *features), and y.
+
+        y is classes, (batch,), or for losses between signals (time, batch, *outputs).
+        """
         ...
 
 
@@ -66,7 +69,14 @@ def draw_batch(
     x, y = split.batch(index, seeding.generator(seed, "encode", epoch, step))
     if part.start == part.stop:
         return None
-    return Batch(place.to(x[:, part]), place.to(y[part]))
+    own = y[:, part] if _is_signal(x, y) else y[part]
+    return Batch(place.to(x[:, part]), place.to(own))
+
+
+def _is_signal(x: Tensor, y: Tensor) -> bool:
+    """Whether y is (time, batch, ...), not (batch, ...)."""
+    steps, samples = x.shape[:2]
+    return y.ndim > 1 and y.shape[1] == samples and (len(y) != samples or steps == samples)
 
 
 def check_data(network: Any, data: Data, batch_size: int) -> None:

@@ -15,8 +15,9 @@ from spikewright.learning import processes
 from spikewright.training.checkpoint import has_checkpoint
 from spikewright.training.metrics import FILE
 from spikewright.training.settings import FitSettings
+from spikewright.training.weights import plain_repr
 
-_MUST_MATCH = ("rule", "seed", "batch_size", "precision", "processes", "samples")
+_MUST_MATCH = ("rule", "rule_settings", "seed", "batch_size", "precision", "processes", "samples")
 
 
 def find_checkpoint(settings: FitSettings) -> Path | None:
@@ -50,7 +51,7 @@ def describe_run(rule: object, settings: FitSettings, samples: int) -> dict[str,
     """What must stay the same for a resumed run to equal an uninterrupted one, and versions."""
     return {
         "rule": type(rule).__name__,
-        "rule_settings": repr(rule),
+        "rule_settings": plain_repr(rule),
         "seed": settings.seed,
         "batch_size": settings.batch_size,
         "precision": settings.precision,
@@ -83,5 +84,6 @@ def check_same_run(source: Path, meta: Mapping[str, Any], here: Mapping[str, Any
         if saved.get(name) != here[name]:
             raise CheckpointError(
                 f"fit: {name} must be that of the run in {source}, {saved.get(name)!r}, got "
-                f"{here[name]!r}. Change it back, or train into another folder."
+                f"{here[name]!r}. Change it back, train into another folder, or start anew with "
+                "resume=False."
             )

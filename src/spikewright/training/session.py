@@ -27,7 +27,12 @@ from spikewright.training.order import count_steps
 from spikewright.training.progress import Progress, init_progress
 from spikewright.training.resume import check_same_run, describe_run, find_checkpoint
 from spikewright.training.settings import FitSettings, Record, plain_settings
-from spikewright.training.weights import describe_network, restore_network
+from spikewright.training.weights import (
+    check_options,
+    check_tensors,
+    describe_network,
+    restore_network,
+)
 
 INITIAL_SAMPLES = 256
 
@@ -74,6 +79,7 @@ class Session:
     writers: list[Writer] = field(default_factory=list)
     log: JsonLines | None = None
     display: Display = field(default_factory=Silent)
+    description: dict[str, Any] = field(default_factory=dict[str, Any])
     best_weights: dict[str, Tensor] | None = None
     saved_at: float = 0.0
     _started: float = 0.0
@@ -135,6 +141,8 @@ def open_session(
 def _start(session: Session) -> None:
     settings = session.settings
     source = find_checkpoint(settings)
+    # Before a rule or a checkpoint changes anything: what the script asked for.
+    session.description = describe_network(session.network)
     position = _begin(session) if source is None else _take_up(session, source)
     _check_agreement(session)
     session.start_clock()
@@ -181,6 +189,8 @@ def _aim_rates(session: Session) -> None:
 def _take_up(session: Session, source: Path) -> int:
     checkpoint = load_checkpoint(source, session.place.device)
     check_same_run(source, checkpoint.meta, _run(session))
+    check_tensors(session.network, checkpoint, str(source))
+    check_options(session.description, checkpoint.meta.get("network", {}), str(source))
     restore_network(session.network, checkpoint, str(source))
     session.rule_state = checkpoint.rule_state
     try:
@@ -256,7 +266,7 @@ def _write(
     meta = {
         "run": _run(session),
         "settings": plain_settings(session.settings),
-        "network": describe_network(session.network),
+        "network": session.description,
         "status": asdict(session.status),
         "position": position,
         "ranks": ranks,

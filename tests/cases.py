@@ -107,7 +107,10 @@ class Case:
             ]
             values[f.name] = learnable(tuple(drawn) if many > 1 else drawn[0])
         layer = self.model(
-            surrogate=self.surrogate, backend=backend or self.backend, **self.options, **values
+            surrogate=self.surrogate if self.model.spiking else None,
+            backend=backend or self.backend,
+            **self.options,
+            **values,
         )
         layer.build((neurons * self.synapses,), DT)
         return layer

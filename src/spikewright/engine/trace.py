@@ -102,9 +102,6 @@ class Needs:
     inputs: tuple[bool, ...]
     coefficients: tuple[bool, ...]
 
-    def __bool__(self) -> bool:
-        return any(self.inputs) or any(self.coefficients)
-
 
 def trace_step(
     step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None

@@ -106,6 +106,11 @@ def load_kernel(source: str, name: str) -> Kernel:
             return _import(Path(spare) / f"{key}.py", name)
 
 
+def is_cached(source: str, name: str) -> bool:
+    """Whether a compiled kernel for ``source`` lies on disk."""
+    return (cache_folder() / f"{name}_{_sha256(source.encode())[:24]}" / "manifest.json").exists()
+
+
 def _root() -> Path:
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:

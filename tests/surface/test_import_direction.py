@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "spikewright"
 
-BASE = frozenset({"errors", "units", "seeding", "optional", "files", "openmp"})
+BASE = frozenset({"errors", "units", "seeding", "optional", "files", "openmp", "borrow"})
 CHAIN = (
     BASE,
     frozenset({"engine"}),

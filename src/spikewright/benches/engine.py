@@ -21,13 +21,13 @@ from torch import Tensor
 from spikewright.benches.core.row import Row
 from spikewright.benches.core.timing import interleaved
 from spikewright.engine.cache import CACHE_VARIABLE
-from spikewright.engine.kernel import SEGMENT
+from spikewright.engine.kernel import kept_rows
 from spikewright.neurons import LIF, CubaLIF, Neuron, learnable
 from spikewright.neurons.base import unwrap
 
 SIZES = ((100, 64, 1000), (1000, 16, 512))
 ROUNDS = 21
-EAGER_ROUNDS = 5
+EAGER_ROUNDS = 9
 FIRST_USE_LIMIT, CACHED_LIMIT, IMPORT_FACTOR = 6.0, 0.5, 1.6 / 0.95
 
 
@@ -67,16 +67,16 @@ def rows() -> Iterator[Row]:
 def moved_bytes(layer: Neuron, size: tuple[int, int, int]) -> int:
     """Bytes that a forward and backward pass of ``layer`` must read or write.
 
-    Forward reads the input, writes the output and the state at every segment's start; backward
-    reads those states, the input and the output's gradient and writes the input's gradient.
+    Forward reads the input, writes the output and the state before every block of
+    steps; backward reads those states, the input and the output's gradient and writes the
+    input's gradient.
     """
     steps, batch, neurons = size
     lanes = batch * neurons
     planes = len(unwrap(layer.State._fields))  # type: ignore[attr-defined]
-    segments = -(-steps // SEGMENT)
     learned = sum(1 for _ in layer.parameters())
     edges = 4 * planes * lanes + learned * lanes
-    return 4 * (5 * steps * lanes + 2 * segments * planes * lanes + edges)
+    return 4 * (5 * steps * lanes + 2 * kept_rows(steps) * planes * lanes + edges)
 
 
 def kept_bytes(layer: Neuron, x: Tensor) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from spikewright.engine import cache, fingerprint, memory
-from spikewright.engine.kernel import LANES, SEGMENT, backward_source, forward_source
+from spikewright.engine.kernel import LANES, backward_source, forward_source, kept_rows
 from spikewright.engine.layer import Shape
 from spikewright.engine.reference import Outputs
 from spikewright.engine.surrogate import SurrogateGradient
@@ -40,13 +40,13 @@ class Plan:
 
     Args:
         sources: printed code, ``forward``, and if a gradient is needed ``saving`` and ``backward``.
-        scratch: elements of the scratch arrays of each.
+        scratch: elements of the scratch array of each.
         outputs: trailing shape of each output.
         single: whether the step returns one tensor rather than a tuple.
     """
 
     sources: dict[str, str]
-    scratch: dict[str, list[int]]
+    scratch: dict[str, int]
     outputs: list[tuple[int, ...]]
     single: bool
     planes: int
@@ -162,7 +162,7 @@ def _make_plan(
     planes = sum(math.prod(shape) for shape in slots.state)
     return {
         "sources": {name: source.text for name, source in printed.items()},
-        "scratch": {name: list(source.scratch) for name, source in printed.items()},
+        "scratch": {name: source.scratch for name, source in printed.items()},
         "outputs": [list(shape) for shape in graphs.outputs],
         "single": graphs.single,
         "planes": planes,
@@ -188,8 +188,7 @@ class _Scan(torch.autograd.Function):
         name = "forward"
         if plan.needs is not None:
             name = "saving"
-            segments = -(-sizes.steps // SEGMENT)
-            saved = memory.empty((segments, plan.planes, sizes.lanes), slots.dtype)
+            saved = memory.empty((kept_rows(sizes.steps), plan.planes, sizes.lanes), slots.dtype)
             arguments.append(saved.numpy())
             ctx.set_materialize_grads(False)
             ctx.save_for_backward(*xs, *cs, saved)
@@ -227,7 +226,7 @@ def _backward(
         math.prod(k) if wants else 0
         for k, wants in zip(slots.coefficients, plan.needs.coefficients, strict=True)
     ]
-    sums = np.empty((sum(rows), sizes.lanes), saved.numpy().dtype)
+    sums = memory.empty((sum(rows), sizes.lanes), slots.dtype).numpy()
     arguments = [
         *(x.detach().view(sizes.steps, -1).numpy() for x in xs),
         *_coefficient_arrays(cs, sizes),
@@ -243,13 +242,13 @@ def _backward(
 
 
 def _run(plan: Plan, name: str, sizes: Sizes, arrays: Sequence[Array]) -> None:
-    """Run a kernel over all tiles; each thread has scratch arrays of its own."""
+    """Run a kernel over all tiles; each thread has a scratch array of its own."""
     kernel = plan.kernel(name)
     dtype = arrays[-1].dtype
 
     def part(first: int, last: int) -> None:
-        scratch = [np.empty(size, dtype) for size in plan.scratch[name]]
-        kernel(first, last, sizes.steps, sizes.lanes, *scratch, *arrays)
+        scratch = np.empty(plan.scratch[name], dtype)
+        kernel(first, last, sizes.steps, sizes.lanes, scratch, *arrays)
 
     run_ranges(part, sizes.tiles, sizes.steps * sizes.lanes)
 

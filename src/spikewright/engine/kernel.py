@@ -9,10 +9,10 @@ Steps are taken `UNROLLED` at a time: their states pass from one to the next in 
 several rows of the sequence are on their way from memory at once.
 
 Bytes that must move, in passes over a (time, lanes) array: forward reads the input and writes the
-output. Nothing else is kept but the state at every `SEGMENT`-th step. Backward reads input and
-output gradient, computes the states of one segment again inside the cache, and writes the
-input gradient. Coefficient gradients are summed over time for each lane, and over the batch
-afterwards in a fixed order, so that the number of threads cannot change a bit.
+output, and keeps the state before every block of `UNROLLED` steps. Backward reads that state, input
+and output gradient, and writes the input gradient: for each block it takes the steps again and then
+in reverse, all in registers. Coefficient gradients are summed over time for each lane, and over the
+batch afterwards in a fixed order, so that the number of threads cannot change a bit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from spikewright.engine.trace import Needs, StepGraphs
 
 LANES = 512
 UNROLLED = 4
-SEGMENT = 4 * UNROLLED
 _NUMBA = {torch.float32: "f4", torch.float64: "f8"}
 
 
@@ -63,14 +62,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Printed:
-    """A kernel's source and the scratch arrays that each of its threads needs.
+    """A kernel's source and the scratch array that each of its threads needs.
 
     Args:
-        scratch: number of elements of each.
+        scratch: number of elements.
     """
 
     text: str
-    scratch: tuple[int, ...]
+    scratch: int
 
 
 class Source:
@@ -102,15 +101,14 @@ class Source:
         index = self.rows.setdefault(name, len(self.rows))
         return f"work[{index * LANES} + l]"
 
-    def function(self, name: str, arguments: Sequence[tuple[str, str]], states: int = 0) -> Printed:
+    def function(self, name: str, arguments: Sequence[tuple[str, str]]) -> Printed:
         """The whole source: imports, signature, the loop over tiles and the lines so far."""
-        own = [("work", "[::1]"), *([("states", "[::1]")] if states else [])]
-        kinds = ", ".join(
-            ["i8"] * 4 + [_NUMBA[self.dtype] + kind for _, kind in [*own, *arguments]]
-        )
-        names = ", ".join(["tile0", "tile1", "steps", "lanes", *(n for n, _ in [*own, *arguments])])
+        arguments = [("work", "[::1]"), *arguments]
+        kinds = ", ".join(["i8"] * 4 + [_NUMBA[self.dtype] + kind for _, kind in arguments])
+        names = ", ".join(["tile0", "tile1", "steps", "lanes", *(n for n, _ in arguments)])
         shared = [f"    {c.name}_{k} = {c.name}[0, {k}]" for c in self.shared for k in c.cells()]
         frame = [
+            f"    blocks = steps // {UNROLLED}",
             "    for tile in range(tile0, tile1):",
             f"        m0 = tile * {LANES}",
             f"        width = min({LANES}, lanes - m0)",
@@ -120,8 +118,7 @@ class Source:
             "boundscheck=False, pipeline_class=NoAlias)"
         )
         body = "\n".join([f"def {name}({names}):", *shared, *frame, *self.lines])
-        work = len(self.rows) * LANES
-        return Printed(f"{HEADER}\n\n{decorator}\n{body}\n", (work, states) if states else (work,))
+        return Printed(f"{HEADER}\n\n{decorator}\n{body}\n", len(self.rows) * LANES)
 
     def spread_coefficients(self) -> None:
         """Lay the coefficients that neurons do not share over the lanes of a tile, once."""
@@ -175,24 +172,37 @@ class Source:
             for name, term in zip(f.names(prefix), value.flat, strict=True):
                 self.add(depth, f"{self.row(name)} = {as_type(term, self.dtype)}")
 
+    def slice_kept(self, depth: int) -> None:
+        """The planes of state that ``row`` keeps, one for each element."""
+        for plane in range(len(self.planes)):
+            self.add(depth, f"kept{plane} = saved[row, {plane}, m0:m0 + width]")
+
     def keep_state(self, depth: int) -> None:
-        """At the start of a segment, keep the state before its first step."""
-        self.add(depth, f"if t % {SEGMENT} == 0:")
+        """Keep the state before the steps of a block."""
         for plane, name in enumerate(self.planes):
-            self.add(depth + 1, f"kept = saved[t // {SEGMENT}, {plane}, m0:m0 + width]")
-            self.add(depth + 1, "for l in range(width):", f"    kept[l] = {self.row(name)}")
+            self.add(depth, f"kept{plane}[l] = {name}")
+
+    def kept_state(self, depth: int) -> list[Array]:
+        """The state that `keep_state` kept."""
+        for plane, name in enumerate(self.planes):
+            self.add(depth, f"{name} = kept{plane}[l]")
+        return [f.terms(self.dtype) for f in self.state]
+
+
+def kept_rows(steps: int) -> int:
+    """How many states a forward pass keeps: one a block, and one for each step after the last."""
+    return steps // UNROLLED + steps % UNROLLED
 
 
 def forward_source(graphs: StepGraphs, save: bool) -> Printed:
-    """The forward kernel; with ``save`` it keeps the state at every `SEGMENT`-th step."""
+    """The forward kernel; with ``save`` it keeps the state before every block of steps."""
     s = Source(graphs)
     s.spread_coefficients()
     s.edge(s.state, "{row} = {cell}")
-    for count, span in _ascending("0", "steps"):
-        s.add(2, f"for t in range({span}):")
-        if save:
-            s.keep_state(3)
-        _forward_steps(s, count)
+    for count in (UNROLLED, 1):
+        first, last, step = _RANGES[count]
+        s.add(2, f"for row in range({first}, {last}):", f"    t = {step}")
+        _forward_steps(s, count, save)
     s.edge(s.state, "last_{cell} = {row}")
     arguments = [
         *_arrays(s.inputs, "[:,::1]"),
@@ -206,7 +216,7 @@ def forward_source(graphs: StepGraphs, save: bool) -> Printed:
 
 
 def backward_source(graphs: StepGraphs, needs: Needs) -> Printed:
-    """The backward kernel: states of a segment once more, then the segment in reverse."""
+    """The backward kernel: the steps of a block once more, then in reverse."""
     s = Source(graphs)
     inputs = [f for f, wants in zip(s.inputs, needs.inputs, strict=True) if wants]
     summed = [f for f, wants in zip(s.coefficients, needs.coefficients, strict=True) if wants]
@@ -215,11 +225,9 @@ def backward_source(graphs: StepGraphs, needs: Needs) -> Printed:
     sums = [name for f in summed for name in f.names("g_")]
     if sums:
         s.add(2, "for l in range(width):", *(f"    {s.row(name)} = 0" for name in sums))
-    s.add(2, f"for segment in range((steps - 1) // {SEGMENT}, -1, -1):")
-    s.add(3, f"first = segment * {SEGMENT}", f"last = min(first + {SEGMENT}, steps)")
-    _recompute_segment(s)
-    for count, span in _descending():
-        s.add(3, f"for t in range({span}):")
+    for count in (1, UNROLLED):
+        first, last, step = _RANGES[count]
+        s.add(2, f"for row in range({last} - 1, {first} - 1, -1):", f"    t = {step}")
         _backward_steps(s, count, inputs, summed)
     s.edge(s.state, "first_{cell} = {row}", "g_")
     if sums:
@@ -235,29 +243,26 @@ def backward_source(graphs: StepGraphs, needs: Needs) -> Printed:
         *_arrays(s.state, "[::1]", "first_"),
         *([("sums", "[:,::1]")] if sums else []),
     ]
-    return s.function("backward", arguments, states=SEGMENT * len(s.planes) * LANES)
+    return s.function("backward", arguments)
 
 
-def _ascending(first: str, last: str) -> list[tuple[int, str]]:
-    """Spans of ``t``: blocks of `UNROLLED` steps, then the single ones that are left."""
-    whole = f"{last} - ({last} - {first}) % {UNROLLED}"
-    return [(UNROLLED, f"{first}, {whole}, {UNROLLED}"), (1, f"{whole}, {last}")]
+# For blocks and for single steps: the rows that keep the states before them, from and to, and the
+# (first) step that belongs to a row.
+_RANGES = {
+    UNROLLED: ("0", "blocks", f"row * {UNROLLED}"),
+    1: ("blocks", f"blocks + steps % {UNROLLED}", f"row + blocks * {UNROLLED - 1}"),
+}
 
 
-def _descending() -> list[tuple[int, str]]:
-    """The spans of a segment from its end to its start."""
-    whole = f"last - (last - first) % {UNROLLED}"
-    return [
-        (1, f"last - 1, {whole} - 1, -1"),
-        (UNROLLED, f"{whole} - {UNROLLED}, first - 1, -{UNROLLED}"),
-    ]
-
-
-def _forward_steps(s: Source, count: int) -> None:
+def _forward_steps(s: Source, count: int, save: bool) -> None:
     s.slices(3, s.inputs, "", count)
     s.slices(3, s.outputs, "", count)
+    if save:
+        s.slice_kept(3)
     s.add(3, "for l in range(width):")
     state, coefficients = s.load_rows(4, s.state), s.coefficient_terms(4)
+    if save:
+        s.keep_state(4)
     interpreter = Interpreter(print_operation, prefix=f"f{count}_")
     for u in range(count):
         arguments = s.load(4, s.inputs, "", u) + state + coefficients
@@ -269,70 +274,48 @@ def _forward_steps(s: Source, count: int) -> None:
     s.store_rows(4, s.state, state)
 
 
-def _recompute_segment(s: Source) -> None:
-    """Fill ``states`` with the state before each step of a segment."""
-    if not s.state:
-        return
-    s.add(3, "for l in range(width):")
-    for plane, name in enumerate(s.planes):
-        s.add(4, f"{s.row(name)} = saved[segment, {plane}, m0 + l]")
-    for count, span in _ascending("first", "last"):
-        s.add(3, f"for t in range({span}):")
-        _recompute_steps(s, count)
-
-
-def _recompute_steps(s: Source, count: int) -> None:
-    assert s.graphs.advance is not None
-    s.slices(4, s.inputs, "", count)
-    _slice_states(s, count)
-    s.add(4, "for l in range(width):")
-    state, coefficients = s.load_rows(5, s.state), s.coefficient_terms(5)
-    interpreter = Interpreter(print_operation, prefix=f"a{count}_")
-    for u in range(count):
-        for plane, term in enumerate(term for values in state for term in values.flat):
-            s.add(5, f"states{u}[{plane * LANES} + l] = {as_type(term, s.dtype)}")
-        arguments = s.load(5, s.inputs, "", u) + state + coefficients
-        state = interpreter.run(s.graphs.advance, s.graphs.constants, arguments)
-        s.add(5, *interpreter.take())
-    s.store_rows(5, s.state, state)
-
-
 def _backward_steps(s: Source, count: int, inputs: list[Field], summed: list[Field]) -> None:
     """Some steps in reverse; the gradient of the state is carried along."""
     assert s.graphs.backward is not None
     assert s.graphs.backward_constants is not None
-    s.slices(4, s.inputs, "", count)
-    s.slices(4, s.outputs, "g_", count)
-    s.slices(4, inputs, "d_", count)
-    _slice_states(s, count)
-    s.add(4, "for l in range(width):")
-    coefficients, carried = s.coefficient_terms(5), s.load_rows(5, s.state, "g_")
-    totals = s.load_rows(5, summed, "g_")
+    s.slices(3, s.inputs, "", count)
+    s.slices(3, s.outputs, "g_", count)
+    s.slices(3, inputs, "d_", count)
+    s.slice_kept(3)
+    s.add(3, "for l in range(width):")
+    coefficients = s.coefficient_terms(4)
+    values = _retake_steps(s, count, coefficients)
+    carried, totals = s.load_rows(4, s.state, "g_"), s.load_rows(4, summed, "g_")
     interpreter = Interpreter(print_operation, prefix=f"b{count}_")
+    cut = (len(inputs), len(inputs) + len(s.state))
     for u in reversed(range(count)):
-        state = [f.terms(s.dtype, "", f"_{u}") for f in s.state]
-        for plane, name in enumerate(s.planes):
-            s.add(5, f"{name}_{u} = states{u}[{plane * LANES} + l]")
-        values = s.load(5, s.inputs, "", u) + state + coefficients
-        seeds = s.load(5, s.outputs, "g_", u) + carried
-        results = interpreter.run(s.graphs.backward, s.graphs.backward_constants, values + seeds)
-        cut = (len(inputs), len(inputs) + len(s.state))
+        seeds = s.load(4, s.outputs, "g_", u) + carried
+        results = interpreter.run(s.graphs.backward, s.graphs.backward_constants, values[u] + seeds)
         carried = results[cut[0] : cut[1]]
-        totals = [
-            interpreter.add(total, part)
-            for total, part in zip(totals, results[cut[1] :], strict=True)
-        ]
-        s.add(5, *interpreter.take())
+        parts = results[cut[1] :]
+        totals = [interpreter.add(*pair) for pair in zip(totals, parts, strict=True)]
+        s.add(4, *interpreter.take())
         for f, gradient in zip(inputs, results[: cut[0]], strict=True):
-            s.store(5, f, gradient, "d_", u)
-    s.store_rows(5, s.state, carried, "g_")
-    s.store_rows(5, summed, totals, "g_")
+            s.store(4, f, gradient, "d_", u)
+    s.store_rows(4, s.state, carried, "g_")
+    s.store_rows(4, summed, totals, "g_")
 
 
-def _slice_states(s: Source, count: int) -> None:
-    size = len(s.planes) * LANES
+def _retake_steps(s: Source, count: int, coefficients: list[Array]) -> list[list[Array]]:
+    """The arguments of each step of a block, from the state before the first.
+
+    What the gradient needs of the forward step is printed again with it; the compiler sees that
+    both are the same and computes them once.
+    """
+    interpreter = Interpreter(print_operation, prefix=f"a{count}_")
+    state = s.kept_state(4)
+    arguments: list[list[Array]] = []
     for u in range(count):
-        s.add(4, f"base = (t + {u} - first) * {size}", f"states{u} = states[base:base + {size}]")
+        arguments.append(s.load(4, s.inputs, "", u) + state + coefficients)
+        if u + 1 < count and s.graphs.advance is not None:
+            state = interpreter.run(s.graphs.advance, s.graphs.constants, arguments[-1])
+            s.add(4, *interpreter.take())
+    return arguments
 
 
 def _fields(letter: str, shapes: Sequence[tuple[int, ...]]) -> list[Field]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spikewright.errors import ParameterError, nearest
+from spikewright.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -160,24 +160,3 @@ class PeriodicExponential(SurrogateGradient):
 
     def shape(self, distance: Tensor) -> Tensor:
         return torch.exp(distance * (-1.0 / self.width))
-
-
-SURROGATES: dict[str, type[SurrogateGradient]] = {
-    "super_spike": SuperSpike,
-    "fast_sigmoid": FastSigmoid,
-    "arctan": Arctan,
-    "sigmoid": Sigmoid,
-    "triangular": Triangular,
-    "gaussian": Gaussian,
-    "straight_through": StraightThrough,
-    "periodic_exponential": PeriodicExponential,
-}
-
-
-def surrogate_by_name(name: str) -> type[SurrogateGradient]:
-    """The surrogate a setting names, or ParameterError with the nearest name."""
-    if name not in SURROGATES:
-        raise ParameterError(
-            f"surrogate: name must be known, got {name!r}. {nearest(name, SURROGATES)}"
-        )
-    return SURROGATES[name]

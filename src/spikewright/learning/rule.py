@@ -27,7 +27,9 @@ weighted by their sizes is the exact mean over the data.
 
 
 class Batch(NamedTuple):
-    """One batch: ``x`` is (time, batch, *features), ``y`` the targets, (batch,)."""
+    """One batch: ``x`` is (time, batch, *features), ``y`` the targets:
+    classes (batch,), or signals (time, batch, *n).
+    """
 
     x: Tensor
     y: Tensor

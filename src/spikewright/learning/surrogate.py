@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from spikewright.borrow import in_mode
 from spikewright.coding import Count, Decoder, Mean
 from spikewright.engine.spike import learning_surrogate
 from spikewright.engine.surrogate import SurrogateGradient
@@ -217,7 +217,7 @@ class Surrogate:
             nn.utils.clip_grad_norm_(parameters.values(), self.optimisation.clip)
         moments = self._step(parameters, rule_state)
         after = {**rule_state, "step": rule_state["step"] + 1, "moments": moments}
-        return _metrics(network, loss, scores, batch, run), after
+        return _metrics(loss, scores, batch, run), after
 
     def evaluate(self, network: nn.Module, batch: Batch, rule_state: RuleState) -> Metrics:
         """Loss, accuracy, rates and predictions of ``batch``; see `Rule.evaluate`.
@@ -227,9 +227,9 @@ class Surrogate:
         Runs in evaluation mode. Noise draws from torch's random stream, which
         `spikewright.evaluate` puts back.
         """
-        with torch.no_grad(), _evaluating(network):
+        with in_mode(network, training=False), torch.no_grad():
             loss, scores, run = self._loss(network, batch)
-        measured = _metrics(network, loss, scores, batch, run)
+        measured = _metrics(loss, scores, batch, run)
         return {**measured, "predictions": scores.argmax(-1)} if _classes(batch) else measured
 
     def loss_of(self, network: Network, batch: Batch) -> tuple[Tensor, Run]:
@@ -272,19 +272,7 @@ class Surrogate:
 _HALF = (torch.float16, torch.bfloat16)
 
 
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the block, then each layer as it was."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def _metrics(network: nn.Module, loss: Tensor, scores: Tensor, batch: Batch, run: Run) -> Metrics:
+def _metrics(loss: Tensor, scores: Tensor, batch: Batch, run: Run) -> Metrics:
     """Means over the batch, on the way to the training loop."""
     with torch.no_grad():
         rates = {n: r["spikes"].mean() for n, r in run.records.items() if "spikes" in r}

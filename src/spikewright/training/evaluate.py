@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikewright.borrow import in_mode, streams_kept
 from spikewright.errors import DataError, RuleError, SettingsError
 from spikewright.learning import processes
 from spikewright.learning.rule import Rule
 from spikewright.training.batches import Split, draw_batch
-from spikewright.training.borrow import in_mode, streams_kept
 from spikewright.training.fabric import Place
 from spikewright.training.means import Means, flat_metrics
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from spikewright.borrow import in_mode, streams_kept
 from spikewright.errors import SettingsError
 from spikewright.learning.rule import Rule
 from spikewright.training.batches import Data, check_data
-from spikewright.training.borrow import in_mode, streams_kept
 from spikewright.training.evaluate import check_rule
 from spikewright.training.fabric import Place, open_place
 from spikewright.training.interrupt import Interrupt

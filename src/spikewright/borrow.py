@@ -1,4 +1,4 @@
-"""What training borrows and gives back: random streams and the mode of the layers."""
+"""What training and rules borrow and give back: random streams and the mode of the layers."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import llvmlite
@@ -64,7 +65,7 @@ def cache_folder() -> Path:
 def engine_version() -> str:
     """A checksum of the engine's own source: a change to it makes every kernel anew."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -89,6 +90,15 @@ def write_plan(key: str, plan: dict[str, Any]) -> None:
 
 def load_kernel(source: str, name: str) -> Kernel:
     """Compile ``source`` and return its function ``name``, from the cache where it is whole."""
+    return getattr(load_kernels(source, name), name)
+
+
+def load_kernels(source: str, name: str) -> ModuleType:
+    """Compile ``source`` and return it as a module, from the cache where it is whole.
+
+    Args:
+        name: start of the name of its folder.
+    """
     key = f"{name}_{_sha256(source.encode())[:24]}"
     folder = cache_folder() / key
     try:
@@ -97,13 +107,13 @@ def load_kernel(source: str, name: str) -> Kernel:
             if not _intact(folder, source):
                 _clear(folder)
                 write_atomically(folder / f"{key}.py", source.encode())
-            kernel = _import(folder / f"{key}.py", name)
+            module = _import(folder / f"{key}.py")
             _write_manifest(folder)
-            return kernel
+            return module
     except OSError:
         with tempfile.TemporaryDirectory(prefix="spikewright-kernels-") as spare:
             (Path(spare) / f"{key}.py").write_text(source)
-            return _import(Path(spare) / f"{key}.py", name)
+            return _import(Path(spare) / f"{key}.py")
 
 
 def is_cached(source: str, name: str) -> bool:
@@ -149,14 +159,14 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _import(path: Path, name: str) -> Kernel:
+def _import(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"_spikewright_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # Numba looks the module up by name when it unpickles
     spec.loader.exec_module(module)
-    return getattr(module, name)
+    return module
 
 
 def _sha256(content: bytes) -> str:

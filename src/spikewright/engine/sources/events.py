@@ -1,0 +1,93 @@
+"""From dense spikes to lists of events, by way of one bit for each neuron and step.
+
+``bits[t, w]`` holds neurons ``64 w`` to ``64 w + 63`` of all samples side by side, sample by
+sample. A row of the lists is one sample at one step, rows in the order (time, batch).
+"""
+
+import numba
+import numpy as np
+
+from spikewright.engine.vectorise import (
+    NoAlias,
+    count_bits,
+    lowest_bit,
+    nonzero_mask,
+    ones_mask,
+)
+
+real = "f4"
+
+OPTIONS = {"nogil": True, "cache": True, "boundscheck": False, "pipeline_class": NoAlias}
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+ONE = np.uint64(1)
+
+
+@numba.njit(f"void(i8, i8, {real}[:, ::1], u8[:, ::1], u8[::1])", **OPTIONS)
+def mark(first, last, x, bits, graded):
+    """Set the bits of steps; ``graded[t]`` is not zero if any value is neither 0 nor 1."""
+    lanes = x.shape[1]
+    whole = lanes // 64
+    for t in range(first, last):
+        row = x[t]
+        other = np.uint64(0)
+        for w in range(whole):
+            mask = nonzero_mask(row, 64 * w)
+            other |= mask & ~ones_mask(row, 64 * w)
+            bits[t, w] = mask
+        mask = np.uint64(0)
+        for lane in range(64 * whole, lanes):
+            if row[lane] != 0:
+                mask |= ONE << np.uint64(lane - 64 * whole)
+                if row[lane] != 1:
+                    other |= ONE
+        if lanes > 64 * whole:
+            bits[t, whole] = mask
+        graded[t] = other
+
+
+@numba.njit("void(i8, i8, i8, i8, u8[:, ::1], i8[::1])", **OPTIONS)
+def count_rows(first, last, batch, size, bits, counted):
+    """``counted[row + 1]``: events of each row of steps ``first`` to ``last``."""
+    for t in range(first, last):
+        for b in range(batch):
+            begin, end = b * size, (b + 1) * size
+            total = 0
+            for w in range(begin // 64, (end + 63) // 64):
+                mask = bits[t, w]
+                if 64 * w < begin:
+                    mask &= ALL << np.uint64(begin - 64 * w)
+                if 64 * w + 64 > end:
+                    mask &= ALL >> np.uint64(64 * w + 64 - end)
+                total += count_bits(mask)
+            counted[t * batch + b + 1] = total
+
+
+@numba.njit("void(i8, i8, i8, i8, u8[:, ::1], i8[::1], i4[::1])", **OPTIONS)
+def list_rows(first, last, batch, size, bits, indptr, index):
+    """Write the neurons of each row's events, in ascending order."""
+    for t in range(first, last):
+        for b in range(batch):
+            begin, end = b * size, (b + 1) * size
+            k = indptr[t * batch + b]
+            for w in range(begin // 64, (end + 63) // 64):
+                mask = bits[t, w]
+                if 64 * w < begin:
+                    mask &= ALL << np.uint64(begin - 64 * w)
+                if 64 * w + 64 > end:
+                    mask &= ALL >> np.uint64(64 * w + 64 - end)
+                while mask != 0:
+                    index[k] = 64 * w + lowest_bit(mask) - begin
+                    mask &= mask - ONE
+                    k += 1
+
+
+@numba.njit(f"b1(i8, i8, {real}[:, ::1], i8[::1], i4[::1], u1[::1])", **OPTIONS)
+def read_counts(first, last, x, indptr, index, count):
+    """Write the value of each event of some rows; false if one is no number from 1 to 255."""
+    for row in range(first, last):
+        for k in range(indptr[row], indptr[row + 1]):
+            value = x[row, index[k]]
+            if not (value >= 1 and value <= 255 and value == np.floor(value)):
+                return False
+            count[k] = np.uint8(value)
+    return True

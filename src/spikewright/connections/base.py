@@ -98,12 +98,18 @@ class Connection(Layer):
         An input that is constant by its strides (a constant current) is worked out once, and so
         is the gradient; the output is then a view with stride 0 in time.
         """
+        return self.map_sequence(lambda x: fold(function, x), x, state)
+
+    def map_sequence(
+        self, function: Callable[[Tensor], Tensor], x: Tensor, state: State
+    ) -> tuple[Tensor, None]:
+        """`map_steps` for a function of whole sequences, (time, batch, *features)."""
         self.refuse_state(state)
         x = self.accept(x)
         if self.step_alone and len(x) > 1 and x.stride(0) == 0:
-            y = fold(function, x[:1])
+            y = function(x[:1])
             return y.expand(len(x), *y.shape[1:]), None
-        return fold(function, x), None
+        return function(x), None
 
     def refuse_state(self, state: State) -> None:
         """Raise ShapeError unless ``state`` is ``None``."""

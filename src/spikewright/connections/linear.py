@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
 from spikewright.connections.base import positive
 from spikewright.connections.weights import Weighted
+from spikewright.engine.costs import SHIPPED, Path, Product, check_path
 from spikewright.engine.layer import Shape, State
+from spikewright.engine.linear import Way, choose_way, linear
+from spikewright.engine.program import MatrixProduct
 from spikewright.errors import NetworkError
 
 
@@ -18,6 +20,8 @@ class Linear(Weighted):
         in_features: number of inputs; ``None`` to take it from the first input shape.
         out_features: number of outputs.
         bias: whether to add a learnable b.
+        path: ``"dense"``, ``"events"`` (one row of weights for each spike of the input) or
+            ``"auto"``, the cheaper one; see `spikewright.engine.linear`.
 
     Shapes: x (time, batch, in_features) to (time, batch, out_features). ``weight`` is
     (out_features, in_features).
@@ -33,8 +37,15 @@ class Linear(Weighted):
 
     step_alone = True
 
-    def __init__(self, in_features: int | None, out_features: int, bias: bool = True) -> None:
+    def __init__(
+        self,
+        in_features: int | None,
+        out_features: int,
+        bias: bool = True,
+        path: Path = "auto",
+    ) -> None:
         super().__init__()
+        self.path: Path = check_path("Linear", path)
         self.out_features = positive("Linear", "out_features", out_features)
         self.add_weights(in_features, out_features, bias)
 
@@ -55,13 +66,22 @@ class Linear(Weighted):
         self.open(self.shape[0])
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, None]:
-        return self.map_steps(self._apply_weights, x, state)
+        return self.map_sequence(lambda x: linear(x, self.weight, self.bias, self.path), x, state)
+
+    def choice(self, x: Tensor) -> Way:
+        """How the product with ``x`` runs, and why."""
+        return choose_way(self.accept(x), self.weight, self.path)
+
+    def reads_events(self) -> bool:
+        size = Product(1, self.in_features or 1, self.out_features)
+        return self.path != "dense" and size.worth_reading(SHIPPED)
+
+    def part(self) -> MatrixProduct:
+        return MatrixProduct(self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
-
-    def _apply_weights(self, rows: Tensor) -> Tensor:
-        return functional.linear(rows, self.weight, self.bias)
+        path = "" if self.path == "auto" else f", path={self.path!r}"
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}{path}"
 
 
 def require_vector(layer: Weighted, shape: Shape) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from spikewright.engine import cache, fingerprint, memory
+from spikewright.engine.events import Marks, attach, events_wanted
 from spikewright.engine.kernel import LANES, backward_source, forward_source, kept_rows
 from spikewright.engine.layer import Shape
+from spikewright.engine.once import differentiable_once
 from spikewright.engine.reference import Outputs
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.threads import run_ranges
@@ -24,6 +26,7 @@ from spikewright.engine.trace import Needs, Slots, Step, trace_step
 from spikewright.errors import BackendError
 
 Array = np.ndarray[Any, Any]
+_SECOND = "Run the layer with backend='reference'."
 REQUIREMENT = "float32 or float64 tensors on the CPU"
 
 
@@ -43,6 +46,8 @@ class Plan:
         scratch: elements of the scratch array of each.
         outputs: trailing shape of each output.
         single: whether the step returns one tensor rather than a tuple.
+        planes: numbers in the state of a neuron.
+        mark: whether the kernels set a bit for each spike of the first output.
     """
 
     sources: dict[str, str]
@@ -50,6 +55,7 @@ class Plan:
     outputs: list[tuple[int, ...]]
     single: bool
     planes: int
+    mark: bool
     needs: Needs | None
     compiled: dict[str, cache.Kernel] = field(default_factory=dict[str, cache.Kernel])
 
@@ -86,10 +92,28 @@ def scan_cpu(
     features: Shape,
     surrogate: SurrogateGradient,
 ) -> tuple[Outputs, Any]:
-    """Run ``step`` over a sequence; see `spikewright.engine.scan.scan`."""
+    """Run ``step`` over a sequence; see `spikewright.engine.scan.scan`.
+
+    Where events are wanted the first output carries them.
+    """
+    xs, states, cs, slots = flatten(inputs, state, coefficients, len(features))
+    plan = find_plan(step, slots, surrogate, find_needs(xs, states, cs), events_wanted())
+    sizes = Sizes(xs[0].shape[0], xs[0].shape[1], features, slots)
+    marks = Marks(sizes.steps, sizes.batch, math.prod(features), sizes.tiles) if plan.mark else None
+    results = _Scan.apply(plan, sizes, marks, *xs, *states, *cs)
+    count = len(plan.outputs)
+    outputs = results[0] if plan.single else tuple(results[:count])
+    if marks is not None:
+        attach(results[0], marks)
+    return outputs, pytree.tree_unflatten(results[count:], slots.trees[1])
+
+
+def flatten(
+    inputs: Any, state: Any, coefficients: Any, rank: int
+) -> tuple[list[Tensor], list[Tensor], list[Tensor], Slots]:
+    """The flat arguments of a step and what they look like; ``rank`` axes are a sample's."""
     parts = [pytree.tree_flatten(tree) for tree in (inputs, state, coefficients)]
     xs, states, cs = (leaves for leaves, _ in parts)
-    rank = len(features)
     trailing = tuple(tuple(c.shape[rank:]) if c.ndim > rank else () for c in cs)
     slots = Slots(
         tuple(tuple(x.shape[2 + rank :]) for x in xs),
@@ -99,23 +123,35 @@ def scan_cpu(
         (parts[0][1], parts[1][1], parts[2][1]),
         xs[0].dtype,
     )
-    plan = find_plan(step, slots, surrogate, _needs(xs, states, cs))
-    sizes = Sizes(xs[0].shape[0], xs[0].shape[1], features, slots)
-    results = _Scan.apply(plan, sizes, *xs, *states, *cs)
-    count = len(plan.outputs)
-    outputs = results[0] if plan.single else tuple(results[:count])
-    return outputs, pytree.tree_unflatten(results[count:], parts[1][1])
+    return xs, states, cs, slots
 
 
-def _needs(xs: list[Tensor], states: list[Tensor], cs: list[Tensor]) -> Needs | None:
+def find_needs(xs: list[Tensor], states: list[Tensor], cs: list[Tensor]) -> Needs | None:
     if not torch.is_grad_enabled() or not any(t.requires_grad for t in (*xs, *states, *cs)):
         return None
     return Needs(tuple(x.requires_grad for x in xs), tuple(c.requires_grad for c in cs))
 
 
 @functools.lru_cache(maxsize=512)
-def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None) -> Plan:
+def find_plan(
+    step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None, mark: bool = False
+) -> Plan:
     """The kernels for ``step``: from this process, from disk, or traced now."""
+    make = functools.partial(_make_plan, step, slots, surrogate, needs, mark)
+    stored = stored_plan(make, step, slots, surrogate, (needs, mark))
+    outputs = [tuple(shape) for shape in stored["outputs"]]
+    names = ("sources", "scratch", "single", "planes", "mark")
+    return Plan(outputs=outputs, needs=needs, **{name: stored[name] for name in names})
+
+
+def stored_plan(
+    make: Callable[[], dict[str, Any]],
+    step: Step,
+    slots: Slots,
+    surrogate: SurrogateGradient,
+    *others: Any,
+) -> dict[str, Any]:
+    """What ``make`` gives, from disk if it was made before for arguments of the same content."""
     _check_surrogate(surrogate)
     try:
         shapes = (
@@ -126,18 +162,15 @@ def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Nee
             slots.trees,
             slots.dtype,
         )
-        key = fingerprint.fingerprint(step, surrogate, shapes, needs)
+        key = fingerprint.fingerprint(step, surrogate, shapes, *others)
     except fingerprint.Unknown:
         key = None
     stored = cache.read_plan(key) if key else None
     if stored is None:
-        stored = _make_plan(step, slots, surrogate, needs)
+        stored = make()
         if key:
             cache.write_plan(key, stored)
-    outputs = [tuple(shape) for shape in stored["outputs"]]
-    return Plan(
-        stored["sources"], stored["scratch"], outputs, stored["single"], stored["planes"], needs
-    )
+    return stored
 
 
 def _check_surrogate(surrogate: SurrogateGradient) -> None:
@@ -152,12 +185,13 @@ def _check_surrogate(surrogate: SurrogateGradient) -> None:
 
 
 def _make_plan(
-    step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None
+    step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None, mark: bool
 ) -> dict[str, Any]:
     graphs = trace_step(step, slots, surrogate, needs)
-    printed = {"forward": forward_source(graphs, save=False)}
+    mark = mark and graphs.outputs[0] == ()
+    printed = {"forward": forward_source(graphs, save=False, mark=mark)}
     if needs is not None:
-        printed["saving"] = forward_source(graphs, save=True)
+        printed["saving"] = forward_source(graphs, save=True, mark=mark)
         printed["backward"] = backward_source(graphs, needs)
     planes = sum(math.prod(shape) for shape in slots.state)
     return {
@@ -166,19 +200,22 @@ def _make_plan(
         "outputs": [list(shape) for shape in graphs.outputs],
         "single": graphs.single,
         "planes": planes,
+        "mark": mark,
     }
 
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: Plan, sizes: Sizes, *flat: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, plan: Plan, sizes: Sizes, marks: Marks | None, *flat: Tensor
+    ) -> tuple[Tensor, ...]:
         slots = sizes.slots
-        xs, states, cs = _split(flat, slots)
+        xs, states, cs = split(flat, slots)
         xs = [x.contiguous() for x in xs]
         arguments = [
             *(x.detach().view(sizes.steps, -1).numpy() for x in xs),
-            *(_flat(s) for s in states),
-            *_coefficient_arrays(cs, sizes),
+            *(side_by_side(s) for s in states),
+            *coefficient_arrays(cs, sizes),
         ]
         lead = (sizes.steps, sizes.batch, *sizes.features)
         outputs = [memory.empty((*lead, *k), slots.dtype) for k in plan.outputs]
@@ -193,6 +230,8 @@ class _Scan(torch.autograd.Function):
             ctx.set_materialize_grads(False)
             ctx.save_for_backward(*xs, *cs, saved)
             ctx.plan, ctx.sizes = plan, sizes
+        if marks is not None:
+            arguments += [marks.bits, marks.graded]
         _run(plan, name, sizes, arguments)
         return (*outputs, *last)
 
@@ -200,10 +239,8 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
         results = _backward(ctx.plan, ctx.sizes, tensors, grads)
-        if torch.is_grad_enabled():
-            sources = (*tensors, *(g for g in grads if g is not None))
-            results = _refuse_second_derivative(results, sources)
-        return (None, None, *results)
+        results = differentiable_once("engine.cpu", _SECOND, results, (*tensors, *grads))
+        return (None, None, None, *results)
 
 
 def _backward(
@@ -215,7 +252,7 @@ def _backward(
     xs, cs, saved = tensors[:count], tensors[count:-1], tensors[-1]
     lead = (sizes.batch, *sizes.features)
     shapes = [(sizes.steps, *lead, *k) for k in plan.outputs] + [(*lead, *k) for k in slots.state]
-    seeds = [_seed(g, shape, slots.dtype) for g, shape in zip(grads, shapes, strict=True)]
+    seeds = [seed(g, shape, slots.dtype) for g, shape in zip(grads, shapes, strict=True)]
     grad_outputs, grad_last = seeds[: len(plan.outputs)], seeds[len(plan.outputs) :]
     grad_xs = [
         memory.empty(tuple(x.shape), slots.dtype) if wants else None
@@ -229,7 +266,7 @@ def _backward(
     sums = memory.empty((sum(rows), sizes.lanes), slots.dtype).numpy()
     arguments = [
         *(x.detach().view(sizes.steps, -1).numpy() for x in xs),
-        *_coefficient_arrays(cs, sizes),
+        *coefficient_arrays(cs, sizes),
         saved.numpy(),
         *(g.reshape(sizes.steps, -1) for g in grad_outputs),
         *(g.reshape(-1) for g in grad_last),
@@ -238,13 +275,13 @@ def _backward(
         *([sums] if sum(rows) else []),
     ]
     _run(plan, "backward", sizes, arguments)
-    return [*grad_xs, *grad_states, *_coefficient_gradients(sums, rows, cs, sizes)]
+    return [*grad_xs, *grad_states, *coefficient_gradients(sums, rows, cs, sizes)]
 
 
 def _run(plan: Plan, name: str, sizes: Sizes, arrays: Sequence[Array]) -> None:
     """Run a kernel over all tiles; each thread has a scratch array of its own."""
     kernel = plan.kernel(name)
-    dtype = arrays[-1].dtype
+    dtype = arrays[0].dtype
 
     def part(first: int, last: int) -> None:
         scratch = np.empty(plan.scratch[name], dtype)
@@ -253,7 +290,7 @@ def _run(plan: Plan, name: str, sizes: Sizes, arrays: Sequence[Array]) -> None:
     run_ranges(part, sizes.tiles, sizes.steps * sizes.lanes)
 
 
-def _flat(tensor: Tensor) -> Array:
+def side_by_side(tensor: Tensor) -> Array:
     """The values of a tensor of any strides side by side.
 
     NumPy copies where it must: PyTorch would wake its threads for it, which on a busy machine
@@ -262,29 +299,29 @@ def _flat(tensor: Tensor) -> Array:
     return np.ascontiguousarray(tensor.detach().numpy()).reshape(-1)
 
 
-def _seed(gradient: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> Array:
+def seed(gradient: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> Array:
     """A gradient that came in as a contiguous array; zeros where none came."""
     if gradient is None:
         return np.zeros(shape, torch.empty(0, dtype=dtype).numpy().dtype)
     return gradient.detach().contiguous().numpy()
 
 
-def _split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:
+def split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:
     first, second = len(slots.inputs), len(slots.inputs) + len(slots.state)
     return list(flat[:first]), list(flat[first:second]), list(flat[second:])
 
 
-def _coefficient_arrays(cs: Sequence[Tensor], sizes: Sizes) -> list[Array]:
+def coefficient_arrays(cs: Sequence[Tensor], sizes: Sizes) -> list[Array]:
     """Each coefficient as (1, k) if all neurons share it, else (neurons, k)."""
     arrays: list[Array] = []
     slots = sizes.slots
     for c, trailing, shared in zip(cs, slots.coefficients, slots.shared, strict=True):
         whole = c.detach() if shared else c.detach().expand(*sizes.features, *trailing)
-        arrays.append(_flat(whole).reshape(-1, math.prod(trailing)))
+        arrays.append(side_by_side(whole).reshape(-1, math.prod(trailing)))
     return arrays
 
 
-def _coefficient_gradients(
+def coefficient_gradients(
     sums: Array, rows: Sequence[int], cs: Sequence[Tensor], sizes: Sizes
 ) -> list[Tensor | None]:
     """Sums over the lanes that share a coefficient, in an order no thread count changes."""
@@ -301,25 +338,3 @@ def _coefficient_gradients(
             shape = (*sizes.features, *c.shape[len(sizes.features) :])
             results.append(torch.from_numpy(total).t().reshape(shape).sum_to_size(c.shape))
     return results
-
-
-def _refuse_second_derivative(
-    results: list[Tensor | None], sources: Sequence[Tensor]
-) -> list[Tensor | None]:
-    """Hand out gradients that name what to do if they are differentiated again."""
-    made = [r for r in results if r is not None]
-    guarded = iter(_NoSecondDerivative.apply(len(made), *made, *sources))
-    return [None if r is None else next(guarded) for r in results]
-
-
-class _NoSecondDerivative(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return tuple(t.view_as(t) for t in tensors[:count])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        raise BackendError(
-            "engine.cpu: a fused kernel must be differentiated at most once, got a second "
-            "derivative. Run the layer with backend='reference'."
-        )

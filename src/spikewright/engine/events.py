@@ -7,6 +7,9 @@ and a product finds them with `events_of`, so a dense tensor is never searched t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,62 +61,134 @@ class Events:
         return self.number / max(1, self.rows * self.features)
 
 
+class Marks:
+    """A bit for each spike of a sequence, from which `events` makes lists.
+
+    Args:
+        steps, batch, size: of the sequence; ``size`` is the number of neurons.
+        parts: number of flags in ``graded``.
+
+    Attributes:
+        bits: (steps, words) uint64: 64 neurons a word, all samples side by side.
+        graded: (parts,) uint64; all zero if each value is 0 or 1.
+    """
+
+    def __init__(self, steps: int, batch: int, size: int, parts: int) -> None:
+        self.batch, self.size = batch, size
+        self.bits: Array = np.empty((steps, -(-batch * size // 64)), np.uint64)
+        self.graded: Array = np.zeros(parts, np.uint64)
+
+    def events(self, values: Array) -> Events | None:
+        """The marked places as lists.
+
+        Args:
+            values: the sequence itself, read only where it is not all 0 and 1.
+
+        Returns:
+            ``None`` if a value is not a number from 0 to 255.
+        """
+        steps, batch, size = len(self.bits), self.batch, self.size
+        kernels = native("events", values.dtype)
+        bits, indptr = self.bits, np.zeros(steps * batch + 1, np.int64)
+        work = steps * batch * size // 16
+        run_ranges(lambda i, j: kernels.count_rows(i, j, batch, size, bits, indptr), steps, work)
+        np.cumsum(indptr, out=indptr)
+        index = np.empty(indptr[-1], np.int32)
+        run_ranges(
+            lambda i, j: kernels.list_rows(i, j, batch, size, bits, indptr, index), steps, work
+        )
+        if not self.graded.any():
+            return Events(indptr, index, NO_COUNTS, size)
+        count, rows = np.empty(len(index), np.uint8), values.reshape(steps * batch, size)
+        whole = kernels.read_counts(0, len(rows), rows, indptr, index, count)
+        return Events(indptr, index, count, size) if whole else None
+
+
 def events_in(x: Tensor) -> Events | None:
     """The events of a dense sequence, or ``None`` if it is not made of counts from 0 to 255.
 
     Args:
-        x: (time, batch, *features), contiguous, float32 or float64 on the CPU.
+        x: (time, batch, *features), float32 or float64 on the CPU.
     """
     steps, batch, size = x.shape[0], x.shape[1], math.prod(x.shape[2:])
-    flat: Array = x.detach().reshape(steps, batch * size).numpy()
-    bits = np.empty((steps, -(-batch * size // 64)), np.uint64)
-    graded = np.empty(steps, np.uint64)
-    kernels = native("events", flat.dtype)
-    run_ranges(lambda i, j: kernels.mark(i, j, flat, bits, graded), steps, flat.size)
-    counted = flat.reshape(steps * batch, size) if graded.any() else None
-    return list_events(bits, batch, size, counted)
+    values = np.ascontiguousarray(x.detach().reshape(steps, batch * size).numpy())
+    marks = Marks(steps, batch, size, steps)
+    kernels = native("events", values.dtype)
+    run_ranges(
+        lambda i, j: kernels.mark(i, j, values, marks.bits, marks.graded), steps, values.size
+    )
+    return marks.events(values)
 
 
-def list_events(bits: Array, batch: int, size: int, values: Array | None) -> Events | None:
-    """The events whose bits are set.
+@dataclass(eq=False)
+class _Carried:
+    """What a tensor of spikes carries, as of a version of its values."""
 
-    Args:
-        bits: (time, words) uint64: 64 neurons a word, all samples side by side.
-        values: (time * batch, size), the counts; ``None`` if each event is one spike.
-
-    Returns:
-        ``None`` if a value is not a number from 1 to 255.
-    """
-    steps = len(bits)
-    kernels = native("events", np.dtype(np.float32) if values is None else values.dtype)
-    indptr = np.zeros(steps * batch + 1, np.int64)
-    work = steps * batch * size // 16
-    run_ranges(lambda i, j: kernels.count_rows(i, j, batch, size, bits, indptr), steps, work)
-    np.cumsum(indptr, out=indptr)
-    index = np.empty(indptr[-1], np.int32)
-    run_ranges(lambda i, j: kernels.list_rows(i, j, batch, size, bits, indptr, index), steps, work)
-    count = NO_COUNTS
-    if values is not None:
-        count = np.empty(len(index), np.uint8)
-        if not kernels.read_counts(0, len(values), values, indptr, index, count):
-            return None
-    return Events(indptr, index, count, size)
+    version: int
+    events: Events | None
+    marks: Marks | None = None
+    active: Events | None = None
 
 
 _known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+_wanted: ContextVar[bool] = ContextVar("events wanted", default=False)
 
 
-def attach(x: Tensor, events: Events) -> None:
-    """Let ``x`` carry its events for as long as it is not written to."""
-    _known[x] = (events, x._version)
+def attach(x: Tensor, spikes: Events | Marks, active: Events | None = None) -> None:
+    """Let ``x`` carry its events for as long as it is not written to.
+
+    Args:
+        spikes: the events, or bits from which they are listed when somebody asks.
+        active: the only places where a gradient of ``x`` is of use; ``None`` for all.
+    """
+    if isinstance(spikes, Marks):
+        _known[x] = _Carried(x._version, None, spikes, active)
+    else:
+        _known[x] = _Carried(x._version, spikes, None, active)
 
 
 def events_of(x: Tensor) -> Events | None:
     """The events that ``x`` carries, or ``None``."""
-    found = _known.get(x)
-    if found is None or found[1] != x._version:
+    carried = _carried(x)
+    if carried is None:
         return None
-    return found[0]
+    if carried.marks is not None:
+        marks, carried.marks = carried.marks, None
+        carried.events = marks.events(x.detach().numpy())
+    return carried.events
+
+
+def look_for_events(x: Tensor) -> Events | None:
+    """The events that ``x`` carries, else those found in it, which it carries from then on."""
+    if _carried(x) is None:
+        _known[x] = _Carried(x._version, events_in(x))
+    return events_of(x)
+
+
+def active_of(x: Tensor) -> Events | None:
+    """The only places where a gradient of ``x`` is of use; ``None`` for all."""
+    carried = _carried(x)
+    return carried.active if carried else None
+
+
+def _carried(x: Tensor) -> _Carried | None:
+    found: _Carried | None = _known.get(x)
+    return found if found is not None and found.version == x._version else None
+
+
+@contextmanager
+def events_for(reader: bool) -> Iterator[None]:
+    """Say whether somebody reads the events of the spikes that are made inside."""
+    token = _wanted.set(reader)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
+def events_wanted() -> bool:
+    """Whether the spikes made now should carry their events."""
+    return _wanted.get()
 
 
 def is_sequence_of_spikes(x: Tensor) -> bool:

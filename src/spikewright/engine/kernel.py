@@ -31,6 +31,7 @@ from spikewright.engine.trace import Needs, StepGraphs
 LANES = 512
 UNROLLED = 4
 _NUMBA = {torch.float32: "f4", torch.float64: "f8"}
+_BITS, _FLAGS = "u8[:,::1]", "u8[::1]"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class Source:
         """The elements of the state by name, one checkpoint plane each."""
         return [name for f in self.state for name in f.names()]
 
+    def kind(self, array: str) -> str:
+        """The Numba type of an array argument: of the step's dtype unless it has one."""
+        return array if array in (_BITS, _FLAGS) else _NUMBA[self.dtype] + array
+
     def add(self, depth: int, *lines: str) -> None:
         self.lines += ["    " * depth + line for line in lines]
 
@@ -103,9 +108,8 @@ class Source:
 
     def function(self, name: str, arguments: Sequence[tuple[str, str]]) -> Printed:
         """The whole source: imports, signature, the loop over tiles and the lines so far."""
-        arguments = [("work", "[::1]"), *arguments]
-        kinds = ", ".join(["i8"] * 4 + [_NUMBA[self.dtype] + kind for _, kind in arguments])
-        names = ", ".join(["tile0", "tile1", "steps", "lanes", *(n for n, _ in arguments)])
+        counts = [(n, "i8") for n in ("tile0", "tile1", "steps", "lanes")]
+        arrays = [(n, self.kind(kind)) for n, kind in (("work", "[::1]"), *arguments)]
         shared = [f"    {c.name}_{k} = {c.name}[0, {k}]" for c in self.shared for k in c.cells()]
         frame = [
             f"    blocks = steps // {UNROLLED}",
@@ -113,12 +117,8 @@ class Source:
             f"        m0 = tile * {LANES}",
             f"        width = min({LANES}, lanes - m0)",
         ]
-        decorator = (
-            f'@numba.njit("void({kinds})", nogil=True, cache=True, error_model="numpy", '
-            "boundscheck=False, pipeline_class=NoAlias)"
-        )
-        body = "\n".join([f"def {name}({names}):", *shared, *frame, *self.lines])
-        return Printed(f"{HEADER}\n\n{decorator}\n{body}\n", len(self.rows) * LANES)
+        text = compose(name, [*counts, *arrays], [*shared, *frame, *self.lines])
+        return Printed(text, len(self.rows) * LANES)
 
     def spread_coefficients(self) -> None:
         """Lay the coefficients that neurons do not share over the lanes of a tile, once."""
@@ -189,13 +189,36 @@ class Source:
         return [f.terms(self.dtype) for f in self.state]
 
 
+def compose(
+    name: str, arguments: Sequence[tuple[str, str]], body: Sequence[str], imports: str = ""
+) -> str:
+    """The source of a kernel: imports, signature and body.
+
+    Args:
+        arguments: name and Numba type of each.
+    """
+    kinds = ", ".join(kind for _, kind in arguments)
+    decorator = (
+        f'@numba.njit("void({kinds})", nogil=True, cache=True, error_model="numpy", '
+        "boundscheck=False, pipeline_class=NoAlias)"
+    )
+    head = f"def {name}({', '.join(argument for argument, _ in arguments)}):"
+    return "\n".join([f"{HEADER}{imports}\n", decorator, head, *body]) + "\n"
+
+
 def kept_rows(steps: int) -> int:
     """How many states a forward pass keeps: one a block, and one for each step after the last."""
     return steps // UNROLLED + steps % UNROLLED
 
 
-def forward_source(graphs: StepGraphs, save: bool) -> Printed:
-    """The forward kernel; with ``save`` it keeps the state before every block of steps."""
+def forward_source(graphs: StepGraphs, save: bool, mark: bool) -> Printed:
+    """The forward kernel.
+
+    Args:
+        save: whether it keeps the state before every block of steps.
+        mark: whether it also sets a bit for each spike of the first output (see
+            `spikewright.engine.sources.events`), while the row is in the cache.
+    """
     s = Source(graphs)
     s.spread_coefficients()
     s.edge(s.state, "{row} = {cell}")
@@ -203,6 +226,8 @@ def forward_source(graphs: StepGraphs, save: bool) -> Printed:
         first, last, step = _RANGES[count]
         s.add(2, f"for row in range({first}, {last}):", f"    t = {step}")
         _forward_steps(s, count, save)
+        if mark:
+            _mark_steps(s, count)
     s.edge(s.state, "last_{cell} = {row}")
     arguments = [
         *_arrays(s.inputs, "[:,::1]"),
@@ -211,6 +236,7 @@ def forward_source(graphs: StepGraphs, save: bool) -> Printed:
         *_arrays(s.outputs, "[:,::1]"),
         *_arrays(s.state, "[::1]", "last_"),
         *([("saved", "[:,:,::1]")] if save else []),
+        *([("bits", _BITS), ("graded", _FLAGS)] if mark else []),
     ]
     return s.function("forward", arguments)
 
@@ -272,6 +298,15 @@ def _forward_steps(s: Source, count: int, save: bool) -> None:
             s.store(4, f, values, "", u)
         state = results[len(s.outputs) :]
     s.store_rows(4, s.state, state)
+
+
+def _mark_steps(s: Source, count: int) -> None:
+    """Set the bits of some rows of spikes, 64 at a time."""
+    name = s.outputs[0].name
+    for u in range(count):
+        row = f"{name}r{u}"
+        s.add(3, f"other = mark_row({row}, width, bits[t + {u}], m0 // 64)")
+        s.add(3, "graded[tile] |= other")
 
 
 def _backward_steps(s: Source, count: int, inputs: list[Field], summed: list[Field]) -> None:

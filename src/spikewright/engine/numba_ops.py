@@ -25,6 +25,7 @@ HEADER = """import math
 import numba
 import numpy as np
 
+from spikewright.engine.sources.marks import mark_row
 from spikewright.engine.vectorise import NoAlias, select
 
 f32, f64, i64, i32 = np.float32, np.float64, np.int64, np.int32

@@ -7,13 +7,8 @@ sample. A row of the lists is one sample at one step, rows in the order (time, b
 import numba
 import numpy as np
 
-from spikewright.engine.vectorise import (
-    NoAlias,
-    count_bits,
-    lowest_bit,
-    nonzero_mask,
-    ones_mask,
-)
+from spikewright.engine.sources.marks import mark_row
+from spikewright.engine.vectorise import NoAlias, count_bits, lowest_bit
 
 real = "f4"
 
@@ -25,24 +20,8 @@ ONE = np.uint64(1)
 @numba.njit(f"void(i8, i8, {real}[:, ::1], u8[:, ::1], u8[::1])", **OPTIONS)
 def mark(first, last, x, bits, graded):
     """Set the bits of steps; ``graded[t]`` is not zero if any value is neither 0 nor 1."""
-    lanes = x.shape[1]
-    whole = lanes // 64
     for t in range(first, last):
-        row = x[t]
-        other = np.uint64(0)
-        for w in range(whole):
-            mask = nonzero_mask(row, 64 * w)
-            other |= mask & ~ones_mask(row, 64 * w)
-            bits[t, w] = mask
-        mask = np.uint64(0)
-        for lane in range(64 * whole, lanes):
-            if row[lane] != 0:
-                mask |= ONE << np.uint64(lane - 64 * whole)
-                if row[lane] != 1:
-                    other |= ONE
-        if lanes > 64 * whole:
-            bits[t, whole] = mask
-        graded[t] = other
+        graded[t] = mark_row(x[t], x.shape[1], bits[t], 0)
 
 
 @numba.njit("void(i8, i8, i8, i8, u8[:, ::1], i8[::1])", **OPTIONS)

@@ -145,3 +145,14 @@ def input_gradient(first, last, indptr, index, rows, gradient, x):
             for n in range(whole, outputs):
                 total += weights[n] * values[n]
             x[r, index[e]] = total
+
+
+@numba.njit(f"void(i8, i8, {real}[:, ::1], {real}[:, ::1])", **OPTIONS)
+def flip(first, last, matrix, flipped):
+    """``flipped = matrix.T`` for blocks of 16 rows of ``flipped``."""
+    rows, columns = matrix.shape
+    for block in range(first, last):
+        for r in range(0, rows, 16):
+            for n in range(16 * block, min(16 * block + 16, columns)):
+                for k in range(r, min(r + 16, rows)):
+                    flipped[n, k] = matrix[k, n]

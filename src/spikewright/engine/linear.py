@@ -1,0 +1,206 @@
+"""The product of spikes with a matrix, dense or event by event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spikewright.engine import memory
+from spikewright.engine.costs import SHIPPED, Costs, Path, Product
+from spikewright.engine.events import (
+    Events,
+    active_of,
+    events_of,
+    is_sequence_of_spikes,
+    look_for_events,
+)
+from spikewright.engine.native import native
+from spikewright.engine.once import differentiable_once
+from spikewright.engine.threads import run_ranges
+
+Array = np.ndarray[Any, Any]
+_SECOND = "Run the layer with path='dense'."
+BLOCK_BYTES = 1 << 18
+"""Of the output gradient, in a block of rows whose events are sorted by input."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a product runs, and why."""
+
+    events: Events | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{'dense' if self.events is None else 'events'} ({self.reason})"
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, path: Path = "auto") -> Tensor:
+    """``y[t, b] = W x[t, b] + bias`` for a sequence, dense or event by event.
+
+    The two differ in the order of their sums only.
+
+    Args:
+        x: (time, batch, inputs).
+        weight: (outputs, inputs).
+        bias: (outputs,) or ``None``.
+        path: ``"dense"``, ``"events"`` (where ``x`` is spikes) or ``"auto"``, the cheaper one
+            by the shipped table of costs.
+
+    >>> x = torch.tensor([[[0.0, 2.0]]])
+    >>> linear(x, torch.tensor([[3.0, 4.0]]), None, path="events")
+    tensor([[[8.]]])
+    """
+    way = choose_way(x, weight, path)
+    if way.events is None:
+        return functional.linear(x, weight, bias)
+    return _EventProduct.apply(x, weight, bias, way.events, active_of(x))
+
+
+def choose_way(x: Tensor, weight: Tensor, path: Path = "auto", costs: Costs = SHIPPED) -> Way:
+    """Whether the product of ``x`` with ``weight`` runs event by event, and why."""
+    size = Product(x.shape[0] * x.shape[1], x.shape[2], weight.shape[0])
+    if path == "dense":
+        return Way(None, "asked for")
+    obstacle = _obstacle(x, weight)
+    if obstacle:
+        return Way(None, obstacle)
+    if path == "auto" and events_of(x) is None and not size.worth_reading(costs):
+        return Way(None, "too few outputs to look for events")
+    events = look_for_events(x)
+    if events is None:
+        return Way(None, "the input is no sequence of spikes")
+    if path == "events":
+        return Way(events, "asked for")
+    share = f"{events.density:.2%} of the inputs are events"
+    cheaper = size.events(costs, events.number) < size.dense(costs)
+    return Way(events if cheaper else None, share)
+
+
+def _obstacle(x: Tensor, weight: Tensor) -> str | None:
+    """Why a product cannot run event by event, or ``None``."""
+    if not is_sequence_of_spikes(x) or weight.dtype != x.dtype or weight.device != x.device:
+        return f"{x.dtype} on {x.device}"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast"
+    # A weight that no event meets must spoil the result all the same, as it does in a product.
+    return None if bool(torch.isfinite(weight.detach().sum())) else "weights are not finite"
+
+
+class _EventProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        events: Events,
+        active: Events | None,
+    ) -> Tensor:
+        rows = flipped(weight.detach().numpy())
+        shift = np.zeros(len(weight), rows.dtype) if bias is None else bias.detach().numpy()
+        y = memory.empty((*x.shape[:2], len(weight)), x.dtype)
+        product(events, rows, shift, y.view(-1, len(weight)).numpy())
+        ctx.save_for_backward(weight)
+        ctx.events, ctx.active, ctx.shape = events, active, x.shape
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        gradient = grads[0].detach().contiguous().view(-1, len(weight))
+        values: Array = gradient.numpy()
+        grad_x = grad_weight = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            grad_x = _input_gradient(gradient, weight.detach(), ctx.active).view(ctx.shape)
+        if ctx.needs_input_grad[1]:
+            grad_weight = torch.from_numpy(weight_gradient(ctx.events, values))
+        if ctx.needs_input_grad[2]:
+            grad_bias = torch.from_numpy(column_sums(values))
+        results = (grad_x, grad_weight, grad_bias, None, None)
+        return tuple(differentiable_once("engine.linear", _SECOND, results, (weight, *grads)))
+
+
+def product(events: Events, rows: Array, bias: Array, y: Array) -> None:
+    """``y[r] = bias + sum of count * rows[index]`` over the events of row r.
+
+    Args:
+        rows: (inputs, outputs).
+        y: (rows, outputs), written.
+    """
+    kernels = native("linear", rows.dtype)
+    e = events
+    run_ranges(
+        lambda i, j: kernels.product(i, j, e.indptr, e.index, e.count, rows, bias, y),
+        e.rows,
+        (e.number + e.rows) * rows.shape[1] // 8,
+    )
+
+
+def weight_gradient(events: Events, gradient: Array) -> Array:
+    """``dW[n, i] = sum of count * gradient[row, n]`` over the events of input i.
+
+    Rows are added up in ascending order, whatever the number of threads.
+
+    Args:
+        gradient: (rows, outputs).
+
+    Returns:
+        (outputs, inputs).
+    """
+    e, kernels = events, native("linear", gradient.dtype)
+    outputs = gradient.shape[1]
+    block = max(1, BLOCK_BYTES // (outputs * gradient.itemsize))
+    start = np.empty((-(-e.rows // block), e.features + 1), np.int64)
+    row, times = np.empty_like(e.index), np.empty_like(e.count)
+    lists = (e.indptr, e.index, e.count, start, row, times)
+    run_ranges(
+        lambda i, j: kernels.transpose(i, j, block, e.features, *lists), len(start), 4 * e.number
+    )
+    rows = np.empty((e.features, outputs), gradient.dtype)
+    work = (e.number + e.features) * outputs // 8
+    run_ranges(
+        lambda i, j: kernels.weight_gradient(i, j, start, row, times, gradient, rows),
+        e.features,
+        work,
+    )
+    return flipped(rows)
+
+
+def column_sums(gradient: Array) -> Array:
+    """The sum of each column, row after row."""
+    total = np.empty(gradient.shape[1], gradient.dtype)
+    kernels = native("linear", gradient.dtype)
+    run_ranges(
+        lambda i, j: kernels.column_sums(i, j, gradient, total), len(total), gradient.size // 16
+    )
+    return total
+
+
+def flipped(matrix: Array) -> Array:
+    """A contiguous transposed copy."""
+    out = np.empty(matrix.shape[::-1], matrix.dtype)
+    source = np.ascontiguousarray(matrix)
+    kernels = native("linear", matrix.dtype)
+    run_ranges(lambda i, j: kernels.flip(i, j, source, out), -(-len(out) // 16), matrix.size)
+    return out
+
+
+def _input_gradient(gradient: Tensor, weight: Tensor, active: Events | None) -> Tensor:
+    """``gradient W``, only where ``active`` lists a neuron if it is given, and zero elsewhere."""
+    if active is None:
+        return gradient @ weight
+    rows, values = flipped(weight.numpy()), gradient.numpy()
+    out = memory.empty((len(gradient), weight.shape[1]), gradient.dtype)
+    kernels, x = native("linear", rows.dtype), out.numpy()
+    run_ranges(
+        lambda i, j: kernels.input_gradient(i, j, active.indptr, active.index, rows, values, x),
+        active.rows,
+        active.number * rows.shape[1] // 8 + x.size // 16,
+    )
+    return out

@@ -59,8 +59,8 @@ def test_product_and_gradients_equal_the_dense_ones(
 def test_gradient_of_the_input_is_exact_where_it_is_of_use_and_zero_elsewhere(
     dtype: torch.dtype,
 ) -> None:
-    x, weight, _, gradient = case((7, 3, 50, 33), 0.2, 1, dtype)
-    active = events_in((torch.rand(7, 3, 50) < 0.1).to(dtype))
+    x, weight, _, gradient = case((7, 3, 50, 257), 0.2, 1, dtype)
+    active = events_in((torch.rand(7, 3, 50) < 0.03).to(dtype))
     spikes = events_in(x)
     assert active is not None
     assert spikes is not None

@@ -74,7 +74,7 @@ class Linear(Weighted):
 
     def reads_events(self) -> bool:
         size = Product(1, self.in_features or 1, self.out_features)
-        return self.path != "dense" and size.worth_reading(SHIPPED)
+        return self.path == "events" or (self.path == "auto" and size.worth_reading(SHIPPED))
 
     def part(self) -> MatrixProduct:
         return MatrixProduct(self.weight, self.bias)

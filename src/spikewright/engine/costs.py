@@ -26,6 +26,7 @@ class Costs:
         event: for one event, whatever its product.
         add: for one output of one event, forward.
         add_gradient: for one output of one event, in the gradient of the weights.
+        dot: for one output of one place, in the gradient of listed inputs.
         row: for one output of one row.
     """
 
@@ -34,6 +35,7 @@ class Costs:
     event: float = 6.0
     add: float = 0.045
     add_gradient: float = 0.07
+    dot: float = 0.06
     row: float = 0.2
 
 
@@ -61,6 +63,11 @@ class Product:
         """Nanoseconds of the weights' gradient from ``number`` events."""
         per_event = costs.event + costs.add_gradient * self.outputs
         return number * per_event + costs.row * self.inputs * self.outputs
+
+    def listed_gradient(self, costs: Costs, number: int) -> float:
+        """Nanoseconds of the inputs' gradient at ``number`` places."""
+        per_place = costs.event + costs.dot * self.outputs
+        return number * per_place + costs.row * self.rows * self.inputs
 
     def worth_reading(self, costs: Costs) -> bool:
         """Whether looking for events can gain anything at all."""

@@ -22,7 +22,7 @@ from spikewright.engine.once import differentiable_once
 from spikewright.engine.reference import Outputs
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.threads import run_ranges
-from spikewright.engine.trace import Needs, Slots, Step, trace_step
+from spikewright.engine.trace import Needs, Slots, Step, trace_reach, trace_step
 from spikewright.errors import BackendError
 
 Array = np.ndarray[Any, Any]
@@ -48,6 +48,7 @@ class Plan:
         single: whether the step returns one tensor rather than a tuple.
         planes: numbers in the state of a neuron.
         mark: whether the kernels set a bit for each spike of the first output.
+        windowed: whether they also set one for each place where its gradient is of use.
     """
 
     sources: dict[str, str]
@@ -56,6 +57,7 @@ class Plan:
     single: bool
     planes: int
     mark: bool
+    windowed: bool
     needs: Needs | None
     compiled: dict[str, cache.Kernel] = field(default_factory=dict[str, cache.Kernel])
 
@@ -99,12 +101,14 @@ def scan_cpu(
     xs, states, cs, slots = flatten(inputs, state, coefficients, len(features))
     plan = find_plan(step, slots, surrogate, find_needs(xs, states, cs), events_wanted())
     sizes = Sizes(xs[0].shape[0], xs[0].shape[1], features, slots)
-    marks = Marks(sizes.steps, sizes.batch, math.prod(features), sizes.tiles) if plan.mark else None
-    results = _Scan.apply(plan, sizes, marks, *xs, *states, *cs)
+    size = (sizes.steps, sizes.batch, math.prod(features))
+    marks = Marks(*size, sizes.tiles) if plan.mark else None
+    active = Marks(*size, 1) if plan.windowed else None
+    results = _Scan.apply(plan, sizes, marks, active, *xs, *states, *cs)
     count = len(plan.outputs)
     outputs = results[0] if plan.single else tuple(results[:count])
     if marks is not None:
-        attach(results[0], marks)
+        attach(results[0], marks, active)
     return outputs, pytree.tree_unflatten(results[count:], slots.trees[1])
 
 
@@ -140,7 +144,7 @@ def find_plan(
     make = functools.partial(_make_plan, step, slots, surrogate, needs, mark)
     stored = stored_plan(make, step, slots, surrogate, (needs, mark))
     outputs = [tuple(shape) for shape in stored["outputs"]]
-    names = ("sources", "scratch", "single", "planes", "mark")
+    names = ("sources", "scratch", "single", "planes", "mark", "windowed")
     return Plan(outputs=outputs, needs=needs, **{name: stored[name] for name in names})
 
 
@@ -190,8 +194,10 @@ def _make_plan(
     graphs = trace_step(step, slots, surrogate, needs)
     mark = mark and graphs.outputs[0] == ()
     printed = {"forward": forward_source(graphs, save=False, mark=mark)}
+    windowed = mark and needs is not None and surrogate.window is not None
     if needs is not None:
-        printed["saving"] = forward_source(graphs, save=True, mark=mark)
+        reach = trace_reach(step, slots, surrogate, needs) if windowed else None
+        printed["saving"] = forward_source(graphs, save=True, mark=mark, reach=reach)
         printed["backward"] = backward_source(graphs, needs)
     planes = sum(math.prod(shape) for shape in slots.state)
     return {
@@ -201,13 +207,19 @@ def _make_plan(
         "single": graphs.single,
         "planes": planes,
         "mark": mark,
+        "windowed": windowed,
     }
 
 
 class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, plan: Plan, sizes: Sizes, marks: Marks | None, *flat: Tensor
+        ctx: Any,
+        plan: Plan,
+        sizes: Sizes,
+        marks: Marks | None,
+        active: Marks | None,
+        *flat: Tensor,
     ) -> tuple[Tensor, ...]:
         slots = sizes.slots
         xs, states, cs = split(flat, slots)
@@ -232,6 +244,8 @@ class _Scan(torch.autograd.Function):
             ctx.plan, ctx.sizes = plan, sizes
         if marks is not None:
             arguments += [marks.bits, marks.graded]
+        if active is not None:
+            arguments.append(active.bits)
         _run(plan, name, sizes, arguments)
         return (*outputs, *last)
 
@@ -240,7 +254,7 @@ class _Scan(torch.autograd.Function):
         tensors = ctx.saved_tensors
         results = _backward(ctx.plan, ctx.sizes, tensors, grads)
         results = differentiable_once("engine.cpu", _SECOND, results, (*tensors, *grads))
-        return (None, None, None, *results)
+        return (None, None, None, None, *results)
 
 
 def _backward(

@@ -122,29 +122,25 @@ def events_in(x: Tensor) -> Events | None:
 
 @dataclass(eq=False)
 class _Carried:
-    """What a tensor of spikes carries, as of a version of its values."""
+    """What a tensor of spikes carries, as of a version of its values; marks are listed once."""
 
     version: int
-    events: Events | None
-    marks: Marks | None = None
-    active: Events | None = None
+    spikes: Events | Marks | None
+    active: Events | Marks | None = None
 
 
 _known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 _wanted: ContextVar[bool] = ContextVar("events wanted", default=False)
 
 
-def attach(x: Tensor, spikes: Events | Marks, active: Events | None = None) -> None:
+def attach(x: Tensor, spikes: Events | Marks, active: Events | Marks | None = None) -> None:
     """Let ``x`` carry its events for as long as it is not written to.
 
     Args:
         spikes: the events, or bits from which they are listed when somebody asks.
         active: the only places where a gradient of ``x`` is of use; ``None`` for all.
     """
-    if isinstance(spikes, Marks):
-        _known[x] = _Carried(x._version, None, spikes, active)
-    else:
-        _known[x] = _Carried(x._version, spikes, None, active)
+    _known[x] = _Carried(x._version, spikes, active)
 
 
 def events_of(x: Tensor) -> Events | None:
@@ -152,10 +148,8 @@ def events_of(x: Tensor) -> Events | None:
     carried = _carried(x)
     if carried is None:
         return None
-    if carried.marks is not None:
-        marks, carried.marks = carried.marks, None
-        carried.events = marks.events(x.detach().numpy())
-    return carried.events
+    carried.spikes = _listed(carried.spikes, x)
+    return carried.spikes
 
 
 def look_for_events(x: Tensor) -> Events | None:
@@ -168,7 +162,14 @@ def look_for_events(x: Tensor) -> Events | None:
 def active_of(x: Tensor) -> Events | None:
     """The only places where a gradient of ``x`` is of use; ``None`` for all."""
     carried = _carried(x)
-    return carried.active if carried else None
+    if carried is None:
+        return None
+    carried.active = _listed(carried.active, x)
+    return carried.active
+
+
+def _listed(spikes: Events | Marks | None, x: Tensor) -> Events | None:
+    return spikes.events(x.detach().numpy()) if isinstance(spikes, Marks) else spikes
 
 
 def _carried(x: Tensor) -> _Carried | None:

@@ -26,7 +26,7 @@ import torch
 
 from spikewright.engine.numba_ops import HEADER, as_type, print_operation
 from spikewright.engine.symbolic import Array, Interpreter, Term
-from spikewright.engine.trace import Needs, StepGraphs
+from spikewright.engine.trace import Needs, Reach, StepGraphs
 
 LANES = 512
 UNROLLED = 4
@@ -211,13 +211,16 @@ def kept_rows(steps: int) -> int:
     return steps // UNROLLED + steps % UNROLLED
 
 
-def forward_source(graphs: StepGraphs, save: bool, mark: bool) -> Printed:
+def forward_source(
+    graphs: StepGraphs, save: bool, mark: bool = False, reach: Reach | None = None
+) -> Printed:
     """The forward kernel.
 
     Args:
         save: whether it keeps the state before every block of steps.
         mark: whether it also sets a bit for each spike of the first output (see
             `spikewright.engine.sources.events`), while the row is in the cache.
+        reach: where a gradient of that output is of use; sets a bit for each such place.
     """
     s = Source(graphs)
     s.spread_coefficients()
@@ -225,9 +228,11 @@ def forward_source(graphs: StepGraphs, save: bool, mark: bool) -> Printed:
     for count in (UNROLLED, 1):
         first, last, step = _RANGES[count]
         s.add(2, f"for row in range({first}, {last}):", f"    t = {step}")
-        _forward_steps(s, count, save)
+        _forward_steps(s, count, save, reach)
         if mark:
-            _mark_steps(s, count)
+            _mark_steps(s, count, f"{s.outputs[0].name}r{{u}}", "bits")
+        if reach:
+            _mark_steps(s, count, "reached{u}", "active")
     s.edge(s.state, "last_{cell} = {row}")
     arguments = [
         *_arrays(s.inputs, "[:,::1]"),
@@ -237,6 +242,7 @@ def forward_source(graphs: StepGraphs, save: bool, mark: bool) -> Printed:
         *_arrays(s.state, "[::1]", "last_"),
         *([("saved", "[:,:,::1]")] if save else []),
         *([("bits", _BITS), ("graded", _FLAGS)] if mark else []),
+        *([("active", _BITS)] if reach else []),
     ]
     return s.function("forward", arguments)
 
@@ -280,7 +286,7 @@ _RANGES = {
 }
 
 
-def _forward_steps(s: Source, count: int, save: bool) -> None:
+def _forward_steps(s: Source, count: int, save: bool, reach: Reach | None) -> None:
     s.slices(3, s.inputs, "", count)
     s.slices(3, s.outputs, "", count)
     if save:
@@ -296,17 +302,24 @@ def _forward_steps(s: Source, count: int, save: bool) -> None:
         s.add(4, *interpreter.take())
         for f, values in zip(s.outputs, results, strict=False):
             s.store(4, f, values, "", u)
+        if reach:
+            (reached,) = interpreter.run(reach.graph, reach.constants, arguments)
+            s.add(4, *interpreter.take())
+            s.add(4, f"{s.row(f'reached{u}')} = {as_type(reached.item(), s.dtype)}")
         state = results[len(s.outputs) :]
     s.store_rows(4, s.state, state)
 
 
-def _mark_steps(s: Source, count: int) -> None:
-    """Set the bits of some rows of spikes, 64 at a time."""
-    name = s.outputs[0].name
+def _mark_steps(s: Source, count: int, row: str, bits: str) -> None:
+    """Set the bits of some rows, 64 at a time; ``row`` names that of step ``t + u``."""
     for u in range(count):
-        row = f"{name}r{u}"
-        s.add(3, f"other = mark_row({row}, width, bits[t + {u}], m0 // 64)")
-        s.add(3, "graded[tile] |= other")
+        name = row.format(u=u)
+        if name in s.rows:
+            start = s.rows[name] * LANES
+            s.add(3, f"{name} = work[{start}:{start + LANES}]")
+        s.add(3, f"other = mark_row({name}, width, {bits}[t + {u}], m0 // 64)")
+        if bits == "bits":
+            s.add(3, "graded[tile] |= other")
 
 
 def _backward_steps(s: Source, count: int, inputs: list[Field], summed: list[Field]) -> None:

@@ -192,8 +192,9 @@ def flipped(matrix: Array) -> Array:
 
 
 def _input_gradient(gradient: Tensor, weight: Tensor, active: Events | None) -> Tensor:
-    """``gradient W``, only where ``active`` lists a neuron if it is given, and zero elsewhere."""
-    if active is None:
+    """``gradient W``; where ``active`` lists few places, only there, and zero elsewhere."""
+    size = Product(len(gradient), weight.shape[1], weight.shape[0])
+    if active is None or size.listed_gradient(SHIPPED, active.number) > size.dense(SHIPPED):
         return gradient @ weight
     rows, values = flipped(weight.numpy()), gradient.numpy()
     out = memory.empty((len(gradient), weight.shape[1]), gradient.dtype)

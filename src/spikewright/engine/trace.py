@@ -145,6 +145,37 @@ def trace_step(
     return StepGraphs(slots, outputs, single[0], graph, constants, advance, back, back_constants)
 
 
+@dataclass(frozen=True)
+class Reach:
+    """A graph over (inputs, state, coefficients): whether the first output has a derivative there.
+
+    It gives 1 where the derivative by any argument that needs one is not zero, else 0: elsewhere
+    a gradient of that output is of no use.
+    """
+
+    graph: fx.Graph
+    constants: dict[str, Tensor]
+
+
+def trace_reach(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs) -> Reach:
+    """Trace where the first output of ``step`` has a derivative; see `trace_step`."""
+    shapes = slots.inputs + slots.state + slots.coefficients
+    wanted = needs.inputs + (True,) * len(slots.state) + needs.coefficients
+
+    def first_output(*flat: Tensor) -> Tensor:
+        with firing_context(surrogate):
+            return _as_outputs(slots.call(step, flat)[0])[0].to(slots.dtype)
+
+    def reaches(*flat: Tensor) -> list[Tensor]:
+        made: Any = torch.func.vjp(first_output, *flat)
+        found = zip(made[1](torch.ones_like(made[0])), wanted, strict=True)
+        parts = [(derivative != 0).any() for derivative, wants in found if wants]
+        return [functools.reduce(torch.logical_or, parts).to(slots.dtype)]
+
+    examples = [torch.zeros(shape, dtype=slots.dtype) for shape in shapes]
+    return Reach(*_trace(reaches, examples, step))
+
+
 def _as_outputs(made: Any) -> list[Tensor]:
     outputs = list(made) if isinstance(made, tuple | list) else [made]
     for value in outputs:

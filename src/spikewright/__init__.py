@@ -19,6 +19,7 @@ from spikewright import coding, data, learning, training
 from spikewright.connections import (
     AvgPool2d,
     BatchNorm,
+    Conv1d,
     Conv2d,
     Delay,
     DelayedLinear,
@@ -33,7 +34,7 @@ from spikewright.connections import (
 from spikewright.engine import surrogate
 from spikewright.engine.layer import Layer
 from spikewright.engine.spike import spike, spike_count
-from spikewright.learning import aim_rates, doctor
+from spikewright.learning import aim_rates, doctor, estimate_memory, profile
 from spikewright.network import Graph, Network, Sequential
 from spikewright.neurons import (
     IF,
@@ -60,6 +61,7 @@ __all__ = [
     "AdaptiveLIF",
     "AvgPool2d",
     "BatchNorm",
+    "Conv1d",
     "Conv2d",
     "CubaLI",
     "CubaLIF",
@@ -84,10 +86,12 @@ __all__ = [
     "coding",
     "data",
     "doctor",
+    "estimate_memory",
     "evaluate",
     "fit",
     "learnable",
     "learning",
+    "profile",
     "spike",
     "spike_count",
     "surrogate",

@@ -9,6 +9,7 @@ SpikewrightError
 │   └── TraceError                     a step function that cannot be compiled
 ├── RuleError          (ValueError)    a learning rule that cannot train this network
 ├── DataError          (RuntimeError)  a data file is missing, damaged or cannot be fetched
+├── OutOfMemory        (MemoryError)   a training step does not fit into memory
 ├── CheckpointError    (RuntimeError)  a checkpoint cannot be written or read
 ├── SettingsError      (ValueError)    a setting is unknown or has a wrong value
 └── MissingDependency  (ImportError)   an optional package is not installed
@@ -53,6 +54,10 @@ class RuleError(SpikewrightError, ValueError):
 
 class DataError(SpikewrightError, RuntimeError):
     """A data file is missing, damaged or cannot be fetched."""
+
+
+class OutOfMemory(SpikewrightError, MemoryError):
+    """A training step does not fit into memory."""
 
 
 class CheckpointError(SpikewrightError, RuntimeError):

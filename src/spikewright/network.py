@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import graphlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from spikewright.borrow import streams_kept
+from spikewright.engine.activity import activity_noted
 from spikewright.engine.checks import check_finite, check_sequence
+from spikewright.engine.events import (
+    events_for,
+    forget_inference,
+    is_sequence_of_spikes,
+    look_for_events,
+)
 from spikewright.engine.layer import Layer, Shape, State
+from spikewright.engine.segments import Memory, Part, check_memory, run_again, run_in_chunks
+from spikewright.engine.stream import Stream
 from spikewright.errors import NetworkError, ParameterError, ShapeError, SpikewrightError, nearest
 from spikewright.units import check_dt, format_seconds
 
 INPUT = "input"
+COUNTS = "counts"
 NetworkState = dict[str, State]
 
 
@@ -23,7 +36,7 @@ class Run(NamedTuple):
     """What `Network.run` returns.
 
     ``output`` (time, batch, *features) and ``state`` as `Network.forward` gives them;
-    ``records[layer][field]`` is a trace, (time, batch, *n).
+    ``records[layer][field]`` is a trace, (time, batch, *n), or for ``"counts"`` (batch, *n).
     """
 
     output: Tensor
@@ -111,42 +124,118 @@ class Network(nn.Module):
         x: Tensor,
         state: NetworkState | None = None,
         record: Iterable[str] = ("spikes",),
+        memory: Memory = "full",
+        truncate: int | None = None,
     ) -> Run:
         """Like `forward`, with traces of what the neurons did.
 
         Args:
-            record: ``"spikes"`` (output of spiking layers) and names of state fields such as
-                ``"v"``; each layer gives those it has. Traces take part in the gradient.
+            record: ``"spikes"`` (output of spiking layers), ``"counts"`` (its sum over time,
+                (batch, *n)) and names of state fields such as ``"v"``; each layer gives those it
+                has. They take part in the gradient.
+            memory: ``"full"`` keeps what the backward pass needs of every step; ``"checkpoint"``
+                keeps the input and the state at every sqrt(T)-th step or so, and runs the steps
+                between again in the backward pass.
+            truncate: steps after which no gradient passes on; ``None`` for the whole sequence.
 
         Raises:
-            ParameterError: no layer has a field of that name.
+            ParameterError: no layer has a field of that name, or an option is out of range.
+            NetworkError: the sequence must run in parts, and a layer needs all of it at once.
         """
         record = tuple(record)
         self._check_record(record)
+        check_memory("network", memory, truncate)
         x = self._accept(x, state)
+
+        def part(x: Tensor, state: NetworkState | None) -> Part:
+            return self._run_part(x, state, record)
+
+        if memory == "checkpoint":
+            self._check_parts()
+            parameters = [p for p in self.parameters() if p.requires_grad]
+            whole = run_again(part, x, state, parameters, truncate)
+        elif truncate is not None:
+            self._check_parts()
+            whole = run_in_chunks(part, x, state, truncate)
+        else:
+            whole = part(x, state)
+        (output, records), counts, after = whole
+        for name, count in counts.items():
+            records[name] = {**records.get(name, {}), COUNTS: count}
+        return Run(output, after, records)
+
+    def _run_part(self, x: Tensor, state: NetworkState | None, record: tuple[str, ...]) -> Part:
+        """Some steps: the output and the traces, the counts, and the state."""
         values: dict[str, Tensor] = {INPUT: x}
         after: NetworkState = {}
         records: dict[str, dict[str, Tensor]] = {}
+        counts: dict[str, Tensor] = {}
+        unread, activity = Counter(chain(*self.sources.values())), activity_noted()
         for name, layer in self.layers.items():
             total = sum_inputs([values[source] for source in self.sources[name]])
+            unread.subtract(self.sources[name])
+            values = {known: value for known, value in values.items() if unread[known]}
             before = (state or {}).get(name)
-            values[name], last, traces = _run_layer(layer, total, before, record)
+            with events_for(self._has_reader(name) or (layer.spiking and activity is not None)):
+                values[name], last, traces = _run_layer(layer, total, before, record)
+            if activity is not None:
+                activity.note(name, values[name])
             if last is not None:
                 after[name] = last
+            if COUNTS in traces:
+                counts[name] = traces.pop(COUNTS)
             if traces:
                 records[name] = traces
-        return Run(values[next(reversed(values))], after, records)
+        if torch.is_inference_mode_enabled():
+            forget_inference()
+        return Part((values[next(reversed(values))], records), counts, after)
+
+    def _check_parts(self) -> None:
+        """Raise NetworkError unless running a sequence in parts is the same as in one go."""
+        for name, layer in self.layers.items():
+            if layer.whole_sequence and layer.training:
+                raise NetworkError(
+                    f"network: layer {name!r} must be one that can run a sequence in parts, got "
+                    f"{type(layer).__name__}, which while training looks at all steps at once. "
+                    "Use memory='full' without truncate, or leave the layer out."
+                )
+
+    def _has_reader(self, name: str) -> bool:
+        """Whether a layer that takes its input from ``name`` alone gains from lists of events."""
+        return any(
+            sources == (name,) and self.layers[target].reads_events()
+            for target, sources in self.sources.items()
+        )
 
     def explain(self, x: Tensor) -> str:
-        """A line for each layer: which backend runs it for an input like ``x``, and why."""
-        self._accept(x, None)
+        """A line for each layer: what runs it for the input ``x``, and why. Runs the network."""
+        x = self._accept(x, None)
         width = max(map(len, self.layers))
         lines = [f"{'network':<{width}}  dt {format_seconds(self.dt)}, input {tuple(x.shape)}"]
-        for name, layer in self.layers.items():
-            choice = getattr(layer, "choice", None)
-            how = str(choice(x)) if choice else "torch (all steps in one call)"
-            lines.append(f"{name:<{width}}  {type(layer).__name__}: {how}")
+        values: dict[str, Tensor] = {INPUT: x}
+        with torch.no_grad(), streams_kept():
+            for name, layer in self.layers.items():
+                total = sum_inputs([values[source] for source in self.sources[name]])
+                choice = getattr(layer, "choice", None)
+                how = str(choice(total)) if choice else "torch (all steps in one call)"
+                lines.append(f"{name:<{width}}  {type(layer).__name__}: {how}")
+                with events_for(self._has_reader(name)):
+                    values[name], _ = layer(total)
         return "\n".join(lines)
+
+    def stream(self, batch: int = 1, state: NetworkState | None = None) -> Stream:
+        """The network compiled into one kernel, to be run step by step; see `Stream`.
+
+        Args:
+            batch: number of samples that run side by side.
+            state: what an earlier call returned for the same samples; ``None`` starts afresh.
+
+        Raises:
+            BackendError: a layer cannot be compiled; names it.
+            ShapeError: ``state`` belongs to another batch size or network.
+            NetworkError: the shape of the input is not known yet.
+        """
+        return Stream(self, batch, state)
 
     def check_state(self, state: NetworkState, batch: int) -> None:
         """Raise ShapeError unless ``state`` belongs to this network and ``batch`` samples."""
@@ -176,7 +265,7 @@ class Network(nn.Module):
             )
 
     def _check_record(self, record: tuple[str, ...]) -> None:
-        fields = {"spikes"}
+        fields = {"spikes", COUNTS}
         for layer in self.layers.values():
             fields |= set(getattr(layer, "field_names", tuple)())
         for name in record:
@@ -189,7 +278,10 @@ class Network(nn.Module):
     def _accept(self, x: Tensor, state: NetworkState | None) -> Tensor:
         check_sequence("network", x, self.shape)
         x = self.to_floating(x)
-        check_finite("network", x)
+        varies = len(x) == 1 or x.stride(0) != 0
+        reads = varies and self._has_reader(INPUT) and is_sequence_of_spikes(x)
+        if not (reads and look_for_events(x)):
+            check_finite("network", x)
         if self.shape is None:
             self.build(x.shape[2:])
         if state is not None:
@@ -303,14 +395,12 @@ def _run_layer(
     layer: Layer, x: Tensor, state: State, record: tuple[str, ...]
 ) -> tuple[Tensor, State, dict[str, Tensor]]:
     """One layer's output, state and the traces it has of those asked for."""
-    run = getattr(layer, "run", None)
-    if run is None or not record:
-        return (*layer(x, state), {})
-    names: tuple[str, ...] = layer.field_names()  # type: ignore[operator]
+    names: tuple[str, ...] = getattr(layer, "field_names", tuple)()
     fields = tuple(field for field in record if field in names)
-    y, state, traces = run(x, state, record=fields)
-    spikes = {"spikes": y} if layer.spiking and "spikes" in record else {}
-    return y, state, {**spikes, **traces}
+    y, state, *more = layer.run(x, state, record=fields) if fields else layer(x, state)  # type: ignore[operator]
+    traces: dict[str, Tensor] = more[0] if more else {}
+    made = {"spikes": lambda: y, COUNTS: lambda: y.sum(0)} if layer.spiking else {}
+    return y, state, {**{k: make() for k, make in made.items() if k in record}, **traces}
 
 
 def _name(layers: tuple[Layer | Mapping[str, Layer], ...]) -> dict[str, Layer]:

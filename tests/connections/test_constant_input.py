@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikewright.connections import AvgPool2d, Conv2d, Fold, Linear
+from spikewright.connections import AvgPool2d, Conv1d, Conv2d, Fold, Linear
 from spikewright.engine.layer import Layer
 
 VECTOR, IMAGE = (3, 4), (3, 2, 7, 6)
 CASES = {
     "linear": (lambda: Linear(4, 5), VECTOR),
+    "conv of a line": (lambda: Conv1d(2, 4, 3), (3, 2, 7)),
     "conv": (lambda: Conv2d(2, 4, 3), IMAGE),
     "pool": (lambda: AvgPool2d(2), IMAGE),
 }

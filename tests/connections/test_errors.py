@@ -12,6 +12,7 @@ from torch import nn
 from spikewright.connections import (
     AvgPool2d,
     BatchNorm,
+    Conv1d,
     Conv2d,
     Delay,
     DelayedLinear,
@@ -57,6 +58,20 @@ MAKING: list[tuple[Callable[[], Any], str]] = [
         lambda: Conv2d(3, 4, 3, padding="reflect"),
         "Conv2d: padding must be a number, a pair, 'same' or 'valid', got 'reflect'. "
         "Pass for example padding=1.",
+    ),
+    (
+        lambda: Conv1d(3, 4, (3, 3)),
+        "Conv1d: kernel_size must be an integer of 1 or more, got (3, 3). Pass one number.",
+    ),
+    (
+        lambda: Conv1d(3, 4, 3, padding="reflect"),
+        "Conv1d: padding must be a number, 'same' or 'valid', got 'reflect'. "
+        "Pass for example padding=1.",
+    ),
+    (
+        lambda: Conv1d(3, 4, 3, path="sparse"),  # pyright: ignore
+        "Conv1d: path must be one of auto, dense, events, got 'sparse'. "
+        "Known: auto, dense, events.",
     ),
     (
         lambda: MaxPool2d(2, padding=2),
@@ -144,6 +159,17 @@ JOINING: list[tuple[Callable[[], Any], str]] = [
         lambda: built(Conv2d(2, 3, 3), 2, 2, 8),
         "Conv2d: input features must be (channels, height, width) that "
         "Conv2d(2, 3, kernel_size=(3, 3), bias=True) fits, got (2, 2, 8). "
+        "Use a smaller kernel, more padding or other groups.",
+    ),
+    (
+        lambda: built(Conv1d(2, 3, 3), 2, 8, 8),
+        "Conv1d: input features must be (channels, length), got (2, 8, 8). "
+        "Reshape the input, for one channel to (time, batch, 1, length).",
+    ),
+    (
+        lambda: built(Conv1d(None, 4, 5, groups=2, stride=2, padding="same"), 2, 8),
+        "Conv1d: input features must be (channels, length) that Conv1d(None, 4, kernel_size=(5,), "
+        "stride=(2,), padding='same', groups=2, bias=True) fits, got (2, 8). "
         "Use a smaller kernel, more padding or other groups.",
     ),
     (

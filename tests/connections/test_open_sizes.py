@@ -7,13 +7,14 @@ from copy import deepcopy
 import pytest
 import torch
 
-from spikewright.connections import BatchNorm, Conv2d, DelayedLinear, Linear
+from spikewright.connections import BatchNorm, Conv1d, Conv2d, DelayedLinear, Linear
 from spikewright.connections.weights import Weighted
 from spikewright.errors import NetworkError
 
 DT = 1e-3
 CASES = {
     "linear": (lambda inputs: Linear(inputs, 3), (5,)),
+    "conv of a line": (lambda inputs: Conv1d(inputs, 4, 3, groups=2), (6, 8)),
     "conv": (lambda inputs: Conv2d(inputs, 4, 3, groups=2), (6, 8, 8)),
     "norm": (BatchNorm, (6, 8, 8)),
     "delayed": (lambda inputs: DelayedLinear(inputs, 3, 2e-3), (5,)),

@@ -11,6 +11,7 @@ from torch.nn import functional
 from spikewright.connections import (
     AvgPool2d,
     BatchNorm,
+    Conv1d,
     Conv2d,
     Flatten,
     Fold,
@@ -30,6 +31,8 @@ CASES = {
         IMAGES,
     ),
     "conv same": (lambda: Conv2d(2, 4, 3, padding="same", bias=False), IMAGES),
+    "conv of a line": (lambda: Conv1d(2, 4, 3, stride=2, padding=1, groups=2), (5, 3, 2, 9)),
+    "conv of a line, same": (lambda: Conv1d(2, 4, 3, padding="same", bias=False), (5, 3, 2, 9)),
     "average pool": (lambda: AvgPool2d(2), IMAGES),
     "sum pool": (lambda: SumPool2d((2, 3), stride=1, padding=1), IMAGES),
     "max pool": (lambda: MaxPool2d(3, stride=2, padding=1), IMAGES),
@@ -44,6 +47,9 @@ def plain(layer: Layer, x: Tensor) -> Tensor:
     match layer:
         case Linear():
             return functional.linear(x, layer.weight, layer.bias)
+        case Conv1d():
+            options = (layer.stride, layer.padding, layer.dilation, layer.groups)
+            return functional.conv1d(x, layer.weight, layer.bias, *options)
         case Conv2d():
             options = (layer.stride, layer.padding, layer.dilation, layer.groups)
             return functional.conv2d(x, layer.weight, layer.bias, *options)

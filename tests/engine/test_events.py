@@ -120,3 +120,23 @@ def test_a_tensor_without_spikes_is_searched_once(monkeypatch: pytest.MonkeyPatc
     assert look_for_events(x) is None
     monkeypatch.setattr("spikewright.engine.events.events_in", lambda x: pytest.fail("again"))
     assert look_for_events(x) is None
+
+
+def test_inference_mode_gives_the_same_and_leaves_nothing_behind() -> None:
+    torch.manual_seed(0)
+    net = sw.Sequential(
+        sw.Linear(70, 40, path="events"),
+        sw.LIF(tau_mem=10e-3),
+        sw.Linear(40, 5, path="events"),
+        dt=1e-3,
+    )
+    with torch.no_grad():
+        net.layers["0_linear"].weight.mul_(30)
+    x = random_spikes((20, 3, 70), 0.2, 1, torch.float32)
+    y, _ = net(x)
+    with torch.inference_mode():
+        run = net.run(x.clone())
+        spikes = run.records["1_lif"]["spikes"]
+        assert torch.equal(run.output, y)
+        assert spikes.any()
+        assert events_of(spikes) is None

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import spikewright as sw
-from spikewright.engine.costs import Costs, Product
+from spikewright.engine.costs import Costs, Product, using_costs
 from spikewright.engine.events import attach, events_in
 from spikewright.engine.linear import choose_way, linear
 from spikewright.errors import BackendError, ParameterError
@@ -106,7 +106,8 @@ def test_the_choice_depends_on_density_and_table_alone() -> None:
     sparse, full = ((torch.rand(20, 10, 700) < p).float() for p in (0.01, 0.9))
     assert choose_way(sparse, weight).events is not None
     assert choose_way(full, weight).events is None
-    assert choose_way(sparse, weight, costs=Costs(add=1e6)).events is None
+    with using_costs(Costs(add=1e6)):
+        assert choose_way(sparse, weight).events is None
     assert choose_way(full, weight, path="events").events is not None
     assert str(choose_way(sparse, weight, path="dense")) == "dense (asked for)"
     assert str(choose_way(torch.rand(2, 1, 700), weight)) == (

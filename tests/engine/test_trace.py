@@ -107,9 +107,20 @@ def outcome(step: Callable[..., Any], backend: Any) -> list[Tensor]:
     return [out.detach(), last.detach(), *torch.autograd.grad(loss, [x, v, c])]
 
 
+@pytest.fixture(params=["cpu", "gpu"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each backend that prints steps; that of a GPU runs in Triton's interpreter."""
+    if request.param == "gpu":
+        pytest.importorskip("triton", reason="Triton is not installed")
+        monkeypatch.setenv("TRITON_INTERPRET", "1")
+    return request.param
+
+
 @pytest.mark.parametrize("drive", [exact_arithmetic, whole_numbers, trailing_axis, functions])
-def test_step_of_exact_operations_equals_the_eager_loop_bit_for_bit(drive: Any) -> None:
-    found, expected = (outcome(leaky(drive), backend) for backend in ("cpu", "reference"))
+def test_step_of_exact_operations_equals_the_eager_loop_bit_for_bit(
+    drive: Any, backend: str
+) -> None:
+    found, expected = (outcome(leaky(drive), name) for name in (backend, "reference"))
     assert torch.equal(found[0], expected[0])
     assert torch.equal(found[1], expected[1])
     assert float(expected[0].std()) > 0.05
@@ -117,14 +128,14 @@ def test_step_of_exact_operations_equals_the_eager_loop_bit_for_bit(drive: Any) 
         assert distance(a, b) < 1e-5
 
 
-def test_step_of_elementary_functions_equals_the_eager_loop_to_some_rounding() -> None:
-    found, expected = (outcome(leaky(elementary), backend) for backend in ("cpu", "reference"))
+def test_step_of_elementary_functions_equals_the_eager_loop_to_some_rounding(backend: str) -> None:
+    found, expected = (outcome(leaky(elementary), name) for name in (backend, "reference"))
     for a, b in zip(found, expected, strict=True):
         assert distance(a, b) < 3e-6
 
 
 @pytest.mark.parametrize("special", [float("nan"), float("inf"), -float("inf")])
-def test_not_a_number_and_infinity_pass_as_they_pass_in_torch(special: float) -> None:
+def test_not_a_number_and_infinity_pass_as_they_pass_in_torch(special: float, backend: str) -> None:
     def drive(x: Tensor, v: Tensor, c: Tensor) -> Tensor:
         bounded = torch.clamp(x, -1.0, 1.0) + torch.maximum(x, v) + torch.minimum(x, v)
         return torch.where(x > 0, bounded, x.relu()) + torch.floor(x)
@@ -134,19 +145,19 @@ def test_not_a_number_and_infinity_pass_as_they_pass_in_torch(special: float) ->
     with torch.no_grad():
         results = [
             scan(leaky(drive), x, torch.zeros(2, 3), torch.tensor(0.5), features=(3,), backend=b)
-            for b in ("cpu", "reference")
+            for b in (backend, "reference")
         ]
     assert torch.equal(results[0][0].nan_to_num(7.0), results[1][0].nan_to_num(7.0))
     assert not bool(results[0][0].isfinite().all())
 
 
-def test_boolean_outputs_have_the_dtype_of_the_state_on_each_backend() -> None:
+def test_boolean_outputs_have_the_dtype_of_the_state_on_each_backend(backend: str) -> None:
     def step(x: Tensor, v: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         return v > 0, c * v + x
 
     results = [
         scan(step, X, torch.zeros(2, 3), torch.tensor(0.5), features=(3,), backend=b)[0]
-        for b in ("cpu", "reference")
+        for b in (backend, "reference")
     ]
     assert results[0].dtype is results[1].dtype is torch.float32
     assert torch.equal(results[0], results[1])
@@ -211,9 +222,9 @@ def test_old_style_function_is_told_its_rewrite() -> None:
 )
 def test_unknown_operation_is_named_and_the_reference_offered(call: Any, name: str) -> None:
     assert refused(lambda x, v, c: (call(x, v), v + x)) == (
-        f"engine.cpu: every operation of a step must have a printer, got {name}. Write it with "
-        "arithmetic, comparisons, torch.where or elementary functions, or run the network with "
-        "backend='reference'."
+        f"engine.symbolic: every operation of a step must have a printer, got {name}. Write it "
+        "with arithmetic, comparisons, torch.where or elementary functions, or run the network "
+        "with backend='reference'."
     )
 
 
@@ -333,7 +344,7 @@ def test_unknown_backend_and_wrong_sizes_are_refused_with_the_way_out() -> None:
     with pytest.raises(BackendError) as caught:
         call(X, torch.zeros(2, 3), "referense")
     assert str(caught.value) == (
-        "engine.scan: backend must be one of auto, reference, cpu, got 'referense'. "
+        "engine.scan: backend must be one of auto, reference, cpu, gpu, got 'referense'. "
         "Did you mean 'reference'?"
     )
     with pytest.raises(ShapeError, match="state must be of the input's batch size 2, got 4"):

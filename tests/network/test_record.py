@@ -99,10 +99,10 @@ def test_explain_says_for_each_layer_what_runs_it_and_why() -> None:
     )
     assert net.explain(spikes(20, 8, 6)).splitlines() == [
         "network      dt 1 ms, input (20, 8, 6)",
-        "0_linear     Linear: torch (all steps in one call)",
+        "0_linear     Linear: dense (too few outputs to look for events)",
         "1_cubalif    CubaLIF: cpu (float32 on the CPU)",
-        "2_linear     Linear: torch (all steps in one call)",
-        "3_recurrent  Recurrent: reference (the recurrent product is computed step by step)",
+        "2_linear     Linear: dense (too few outputs to look for events)",
+        "3_recurrent  Recurrent: cpu (float32 on the CPU, recurrence inside the kernel)",
         "4_li         LI: reference (asked for)",
     ]
 

@@ -108,9 +108,11 @@ def test_what_is_not_a_layer_of_neurons_cannot_recur() -> None:
 
 
 def test_a_backend_that_cannot_recur_is_refused_rather_than_replaced() -> None:
-    assert message(sw.Recurrent(sw.LIF(backend="cpu")), 5) == (
-        "engine.scan: backend of a recurrent layer must be 'auto' or 'reference', got 'cpu'. "
-        "Its product is computed step by step; use backend='auto'."
+    back = sw.DelayedLinear(5, 5, 2e-3, learnable=True)
+    assert message(sw.Recurrent(sw.LIF(backend="cpu"), back), 5) == (
+        "engine.scan: a recurrent layer with backend 'cpu' must have a Linear or a connection "
+        "with fixed delays of whole steps, got one that cannot go into a kernel: its delays are "
+        "learnable. Use backend='auto', which takes the reference for it."
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import spikewright as sw
+from spikewright.engine.costs import SHIPPED
 from spikewright.errors import CheckpointError
 from spikewright.learning import Batch, Surrogate
 from spikewright.learning.losses import MembraneMSE, VanRossum
@@ -157,3 +159,12 @@ def test_processes_share_signals_along_the_batch(
     assert whole is not None
     assert torch.equal(torch.cat([part.y for part in parts], 1), whole.y)
     assert all(torch.equal(part.y, part.x[:, :, :2]) for part in parts)
+
+
+def test_resuming_with_another_table_of_costs_is_refused(folder: Path, tmp_path: Path) -> None:
+    rows = [{"case": name, "ours": 1.0} for name in asdict(SHIPPED)]
+    table = tmp_path / "costs.json"
+    table.write_text(json.dumps({"bench": "fit-costs", "rows": rows}))
+    options = {"folder": folder, "epochs": 2, "costs": table, **OPTIONS}
+    with pytest.raises(CheckpointError, match="fit: costs must be that of the run"):
+        fit(network(), FakeData(), Surrogate(), **options)

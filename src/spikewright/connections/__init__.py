@@ -1,6 +1,6 @@
 """Connections: what lies between neurons. One kind a file."""
 
-from spikewright.connections.conv import Conv2d
+from spikewright.connections.conv import Conv1d, Conv2d
 from spikewright.connections.delay import Delay
 from spikewright.connections.delayed_linear import DelayedLinear
 from spikewright.connections.dropout import Dropout
@@ -14,6 +14,7 @@ from spikewright.connections.recurrent import Recurrent
 __all__ = [
     "AvgPool2d",
     "BatchNorm",
+    "Conv1d",
     "Conv2d",
     "Delay",
     "DelayedLinear",

@@ -40,12 +40,15 @@ def positive(where: str, name: str, value: int) -> int:
     return value
 
 
-def require_images(where: str, shape: Shape) -> None:
-    """Raise NetworkError unless the feature shape is (channels, height, width)."""
-    if len(shape) != 3:
+AXES = {1: "length", 2: "height, width"}
+
+
+def require_axes(where: str, shape: Shape, axes: int) -> None:
+    """Raise NetworkError unless the feature shape is channels and that many axes."""
+    if len(shape) != axes + 1:
         raise NetworkError(
-            f"{where}: input features must be (channels, height, width), got {shape}. "
-            "Reshape the input, for one channel to (time, batch, 1, height, width)."
+            f"{where}: input features must be (channels, {AXES[axes]}), got {shape}. "
+            f"Reshape the input, for one channel to (time, batch, 1, {AXES[axes]})."
         )
 
 

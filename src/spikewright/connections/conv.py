@@ -1,73 +1,71 @@
-"""Convolution over the two axes of an image, at each step."""
+"""Convolution over one axis or the two axes of an image, at each step."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
-from spikewright.connections.base import positive, require_images
+from spikewright.connections.base import AXES, positive, require_axes
 from spikewright.connections.weights import Weighted
+from spikewright.engine import conv, program
+from spikewright.engine.costs import Path, check_path, costs_in_force
+from spikewright.engine.geometry import Convolution, convolution
 from spikewright.engine.layer import Shape, State
 from spikewright.errors import NetworkError, ParameterError
 
-Pair = int | tuple[int, int]
+Numbers = int | tuple[int, ...]
 
 
-class Conv2d(Weighted):
-    """Convolve each step's image with learnable kernels: y[t] = W * x[t] + b.
-
-    The options are those of ``torch.nn.Conv2d``.
+class Conv(Weighted):
+    """Base of the convolutions. The options are those of torch's own layers.
 
     Args:
         in_channels: number of channels; ``None`` to take it from the first input shape.
         out_channels: number of kernels.
-        kernel_size: (height, width) of a kernel, or one number for both.
+        kernel_size: of a kernel along each axis, or one number for all axes.
         stride: pixels between two positions of the kernel.
-        padding: rows and columns of zeros on each side, or "same" or "valid".
+        padding: zeros on each side, or "same" or "valid".
         dilation: pixels between two taps of the kernel.
         groups: number of blocks of channels that are convolved apart.
         bias: whether to add a learnable b, one a channel.
-
-    Shapes: x (time, batch, in_channels, height, width) to (time, batch, out_channels, ...).
-    ``weight`` is (out_channels, in_channels / groups, *kernel_size).
+        path: ``"dense"``, ``"events"`` (where the input is spikes) or ``"auto"``, the cheaper
+            one by the table of costs in force; see `choice`.
 
     Raises:
         ParameterError: an option is out of range.
-
-    >>> y, state = Conv2d(1, 4, 3, padding=1)(torch.zeros(10, 2, 1, 8, 8))
-    >>> y.shape
-    torch.Size([10, 2, 4, 8, 8])
     """
 
     step_alone = True
     inputs_name = "in_channels"
+    axes: ClassVar[int]
 
     def __init__(  # noqa: PLR0913 - the signature everyone knows from torch
         self,
         in_channels: int | None,
         out_channels: int,
-        kernel_size: Pair,
+        kernel_size: Numbers,
         *,
-        stride: Pair = 1,
-        padding: Pair | str = 0,
-        dilation: Pair = 1,
+        stride: Numbers = 1,
+        padding: Numbers | str = 0,
+        dilation: Numbers = 1,
         groups: int = 1,
         bias: bool = True,
+        path: Path = "auto",
     ) -> None:
         super().__init__()
-        self.out_channels = positive("Conv2d", "out_channels", out_channels)
-        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
-        self.stride = pair("Conv2d", "stride", stride)
-        self.padding = check_padding("Conv2d", padding)
-        self.dilation = pair("Conv2d", "dilation", dilation)
-        self.groups = positive("Conv2d", "groups", groups)
+        where, axes = type(self).__name__, self.axes
+        self.out_channels = positive(where, "out_channels", out_channels)
+        self.kernel_size = numbers(where, "kernel_size", kernel_size, axes)
+        self.stride = numbers(where, "stride", stride, axes)
+        self.padding = check_padding(where, padding, axes)
+        self.dilation = numbers(where, "dilation", dilation, axes)
+        self.groups = positive(where, "groups", groups)
+        self.path: Path = check_path(where, path)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels is not None and channels % groups:
                 raise ParameterError(
-                    f"Conv2d: {name} must be a multiple of groups={groups}, got {channels}. "
+                    f"{where}: {name} must be a multiple of groups={groups}, got {channels}. "
                     "Choose groups that divides both numbers of channels."
                 )
         self.add_weights(in_channels, out_channels, bias)
@@ -84,57 +82,126 @@ class Conv2d(Weighted):
         return shape[1] * self.groups
 
     def output_shape(self, shape: Shape) -> Shape:
-        require_images("Conv2d", shape)
+        where = type(self).__name__
+        require_axes(where, shape, self.axes)
         self.check_inputs(shape)
-        weight = torch.empty(self.weight_shape(shape[0]), device="meta")
-        try:
-            y = self._convolve(torch.empty(1, *shape, device="meta"), weight, None)
-        except RuntimeError as cause:
+        geometry = self.geometry(shape)
+        fits = all(axis.outputs > 0 for axis in geometry.axes) and not shape[0] % self.groups
+        if not fits or (self.padding == "same" and max(self.stride) > 1):
             raise NetworkError(
-                f"Conv2d: input features must be (channels, height, width) that {self} fits, "
+                f"{where}: input features must be (channels, {AXES[self.axes]}) that {self} fits, "
                 f"got {shape}. Use a smaller kernel, more padding or other groups."
-            ) from cause
-        return tuple(y.shape[1:])
+            )
+        return geometry.shape
 
     def prepare(self) -> None:
         assert self.shape is not None
         self.open(self.shape[0])
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, None]:
-        return self.map_steps(lambda rows: self._convolve(rows, self.weight, self.bias), x, state)
+        return self.map_sequence(self._convolve, x, state)
+
+    def choice(self, x: Tensor) -> conv.Way:
+        """How the convolution of ``x`` runs, and why."""
+        x = self.accept(x)
+        return conv.choose_way(x, self.weight, self._bound_geometry(), self.path)
+
+    def reads_events(self) -> bool:
+        if self.path != "auto" or self.shape is None:
+            return self.path == "events"
+        return conv.size_of(self.geometry(self.shape), 1).worth_reading(costs_in_force())
+
+    def geometry(self, shape: Shape) -> Convolution:
+        """The shapes of the convolution of features of ``shape``."""
+        options = (self.stride, self.padding, self.dilation, self.groups)
+        return convolution(tuple(shape), self.weight_shape(shape[0]), *options)
+
+    def part(self) -> program.Convolution:
+        return program.Convolution(self.weight, self.bias, self._bound_geometry())
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
-        options = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+        ones, zeros = (1,) * self.axes, (0,) * self.axes
+        options = {"stride": ones, "padding": zeros, "dilation": ones, "groups": 1}
         for name, default in options.items():
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)!r}"
-        return f"{text}, bias={self.bias is not None}"
+        path = "" if self.path == "auto" else f", path={self.path!r}"
+        return f"{text}, bias={self.bias is not None}{path}"
 
-    def _convolve(self, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        padding: Any = self.padding  # torch's overloads know no union
-        options = (self.dilation, self.groups)
-        return functional.conv2d(rows, weight, bias, self.stride, padding, *options)
+    def _bound_geometry(self) -> Convolution:
+        assert self.shape is not None
+        return self.geometry(self.shape)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        return conv.convolve(x, self.weight, self.bias, self._bound_geometry(), self.path)
 
 
-def pair(where: str, name: str, value: Pair, least: int = 1) -> tuple[int, int]:
-    """One number for both axes of an image, or a pair; raises ParameterError on others."""
-    both: Any = value if isinstance(value, tuple | list) else (value, value)
-    if len(both) == 2 and all(type(number) is int and number >= least for number in both):
-        return (both[0], both[1])
+class Conv1d(Conv):
+    """Convolve each step's line of values with learnable kernels: y[t] = W * x[t] + b.
+
+    The options are those of ``torch.nn.Conv1d``; see `Conv`.
+
+    Shapes: x (time, batch, in_channels, length) to (time, batch, out_channels, ...).
+    ``weight`` is (out_channels, in_channels / groups, kernel_size).
+
+    Raises:
+        ParameterError: an option is out of range.
+
+    >>> import torch
+    >>> y, state = Conv1d(1, 4, 3, padding=1)(torch.zeros(10, 2, 1, 8))
+    >>> y.shape
+    torch.Size([10, 2, 4, 8])
+    """
+
+    axes = 1
+
+
+class Conv2d(Conv):
+    """Convolve each step's image with learnable kernels: y[t] = W * x[t] + b.
+
+    The options are those of ``torch.nn.Conv2d``, each one number for both axes or a pair; see
+    `Conv`.
+
+    Shapes: x (time, batch, in_channels, height, width) to (time, batch, out_channels, ...).
+    ``weight`` is (out_channels, in_channels / groups, *kernel_size).
+
+    Raises:
+        ParameterError: an option is out of range.
+
+    >>> import torch
+    >>> y, state = Conv2d(1, 4, 3, padding=1)(torch.zeros(10, 2, 1, 8, 8))
+    >>> y.shape
+    torch.Size([10, 2, 4, 8, 8])
+    """
+
+    axes = 2
+
+
+def numbers(where: str, name: str, value: Numbers, axes: int, least: int = 1) -> tuple[int, ...]:
+    """One number for all axes, or one for each; raises ParameterError on others."""
+    each: Any = value if isinstance(value, tuple | list) else (value,) * axes
+    if len(each) == axes and all(type(number) is int and number >= least for number in each):
+        return tuple(each)
+    if axes == 1:
+        raise ParameterError(
+            f"{where}: {name} must be an integer of {least} or more, got {value!r}. "
+            "Pass one number."
+        )
     raise ParameterError(
         f"{where}: {name} must be an integer of {least} or more, or two of them, "
         f"got {value!r}. Pass one number for both axes, or (height, width)."
     )
 
 
-def check_padding(where: str, padding: Pair | str) -> tuple[int, int] | str:
-    """A pair of numbers of zeros, or one of torch's two words."""
+def check_padding(where: str, padding: Numbers | str, axes: int) -> tuple[int, ...] | str:
+    """A number of zeros for each axis, or one of torch's two words."""
     if not isinstance(padding, str):
-        return pair(where, "padding", padding, least=0)
+        return numbers(where, "padding", padding, axes, least=0)
     if padding not in ("same", "valid"):
         raise ParameterError(
-            f"{where}: padding must be a number, a pair, 'same' or 'valid', got {padding!r}. "
+            f"{where}: padding must be a number,{' a pair,' if axes == 2 else ''} 'same' or "
+            f"'valid', got {padding!r}. "
             "Pass for example padding=1."
         )
     return padding

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spikewright.connections.delayed import Delayed, DelayValues, check_broadcast
 from spikewright.engine.layer import Shape, State
+from spikewright.engine.program import Delayed as StepDelayed
 
 
 class Delay(Delayed):
@@ -67,3 +68,7 @@ class Delay(Delayed):
         index = (ends.reshape(-1, *[1] * (x.dim() - 1)) - k).expand_as(x)
         y = (1 - part) * history.gather(0, index) + part * history.gather(0, index - 1)
         return y, self.next_state(history)
+
+    def part(self) -> StepDelayed:
+        assert self.shape is not None
+        return StepDelayed(*self.taps(), self.shape, self.depth)

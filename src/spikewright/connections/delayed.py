@@ -96,6 +96,10 @@ class Delayed(Connection):
             )
         return torch.cat([state.to(x.dtype).transpose(0, 1), x])
 
+    def initial_state(self, batch: int) -> Tensor:
+        assert self.shape is not None
+        return self.fraction.new_zeros(batch, self.depth, *self.shape).detach()
+
     def next_state(self, history: Tensor) -> Tensor:
         """The last inputs, (batch, depth, *n)."""
         return history[-self.depth :].transpose(0, 1).contiguous()

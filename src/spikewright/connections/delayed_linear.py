@@ -11,6 +11,7 @@ from spikewright.connections.delayed import Delayed, DelayValues, check_broadcas
 from spikewright.connections.linear import require_vector
 from spikewright.connections.weights import Weighted
 from spikewright.engine.layer import Shape, State
+from spikewright.engine.program import DelayedProduct
 
 
 class DelayedLinear(Weighted, Delayed):
@@ -91,6 +92,9 @@ class DelayedLinear(Weighted, Delayed):
         history = self.history(x, state)
         y = functional.conv1d(history.permute(1, 2, 0), self._kernel(depth), self.bias)
         return y.permute(2, 0, 1), self.next_state(history)
+
+    def part(self) -> DelayedProduct:
+        return DelayedProduct(self._kernel(self.depth), self.bias)
 
     def extra_repr(self) -> str:
         sizes = f"{self.in_features}, {self.out_features}"

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from spikewright.connections.base import Connection
 from spikewright.engine.layer import State
-from spikewright.errors import ParameterError, ShapeError
+from spikewright.engine.program import Same
+from spikewright.errors import BackendError, ParameterError, ShapeError
 
 
 class Dropout(Connection):
@@ -51,6 +52,14 @@ class Dropout(Connection):
             return x, state
         mask = self._draw(x) if state is None else state
         return x * (mask.to(x.dtype) / (1 - self.p)), mask
+
+    def part(self) -> Same:
+        if self.training and self.p > 0:
+            raise BackendError(
+                "Dropout: the layer must be in evaluation mode to be compiled, got training. "
+                "Call net.eval() first."
+            )
+        return Same()
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"

@@ -7,7 +7,9 @@ import math
 from torch import Tensor
 
 from spikewright.connections.base import Connection
+from spikewright.engine.events import hand_on
 from spikewright.engine.layer import Shape, State
+from spikewright.engine.program import Same
 
 
 class Flatten(Connection):
@@ -27,4 +29,10 @@ class Flatten(Connection):
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, None]:
         self.refuse_state(state)
         x = self.accept(x)
-        return x.reshape(*x.shape[:2], math.prod(x.shape[2:])), None
+        return hand_on(x, x.reshape(*x.shape[:2], math.prod(x.shape[2:]))), None
+
+    def reads_events(self) -> bool:
+        return True
+
+    def part(self) -> Same:
+        return Same()

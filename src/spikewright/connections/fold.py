@@ -40,6 +40,10 @@ class Fold(Connection):
                 "Layers of spikewright go into the network without Fold."
             )
         self.module = module
+        self.whole_sequence = any(
+            isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm))
+            for m in module.modules()
+        )
 
     def output_shape(self, shape: Shape) -> Shape:
         modes = {part: part.training for part in self.module.modules()}

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from spikewright.connections.base import positive
 from spikewright.connections.weights import Weighted
-from spikewright.engine.costs import SHIPPED, Path, Product, check_path
+from spikewright.engine.costs import Path, Product, check_path, costs_in_force
 from spikewright.engine.layer import Shape, State
 from spikewright.engine.linear import Way, choose_way, linear
 from spikewright.engine.program import MatrixProduct
@@ -74,7 +74,9 @@ class Linear(Weighted):
 
     def reads_events(self) -> bool:
         size = Product(1, self.in_features or 1, self.out_features)
-        return self.path == "events" or (self.path == "auto" and size.worth_reading(SHIPPED))
+        return self.path == "events" or (
+            self.path == "auto" and size.worth_reading(costs_in_force())
+        )
 
     def part(self) -> MatrixProduct:
         return MatrixProduct(self.weight, self.bias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.parameter import UninitializedBuffer, is_lazy
@@ -12,7 +13,8 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 from spikewright.connections.base import positive
 from spikewright.connections.weights import Weighted, open_parameter
 from spikewright.engine.layer import Shape, State
-from spikewright.errors import NetworkError, ParameterError, ShapeError
+from spikewright.engine.program import Pointwise
+from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError
 
 
 class BatchNorm(Weighted):
@@ -48,6 +50,7 @@ class BatchNorm(Weighted):
     """
 
     inputs_name = "features"
+    whole_sequence = True
     running_mean: Tensor
     running_var: Tensor
 
@@ -113,6 +116,19 @@ class BatchNorm(Weighted):
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, None]:
         return self.map_steps(self._normalise, x, state)
 
+    def part(self) -> Pointwise:
+        if self.training:
+            raise BackendError(
+                "BatchNorm: the layer must be in evaluation mode to be compiled, got training. "
+                "Call net.eval() first."
+            )
+        assert self.shape is not None
+        weight, bias, mean, variance = self._tensors()
+        scale = weight * (self.alpha * self.v_threshold) / torch.sqrt(variance + self.eps)
+        each = (-1, *(1 for _ in self.shape[1:]))
+        values = (scale.view(each), (bias - mean * scale).view(each))
+        return Pointwise(_scale, self.shape, (), (), values)
+
     def extra_repr(self) -> str:
         text = f"{self.features}"
         for name, default in {"alpha": 1, "v_threshold": 1, "eps": 1e-5, "momentum": 0.1}.items():
@@ -141,6 +157,10 @@ class BatchNorm(Weighted):
             self.momentum,
             self.eps,
         )
+
+
+def _scale(x: Tensor, state: tuple[()], c: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[()]]:
+    return x * c[0] + c[1], state
 
 
 def above_zero(name: str, value: float, most: float = math.inf) -> float:

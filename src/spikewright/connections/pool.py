@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spikewright.connections.base import Connection, require_images
-from spikewright.connections.conv import Pair, pair
+from spikewright.connections.base import Connection, fold, require_axes
+from spikewright.connections.conv import Numbers, numbers
+from spikewright.engine.geometry import Convolution, convolution
 from spikewright.engine.layer import Shape, State
+from spikewright.engine.pool import Windows, can_pool, pool
+from spikewright.engine.program import Maximum, WindowSum
 from spikewright.errors import NetworkError, ParameterError
 
 
@@ -28,12 +33,14 @@ class Pool2d(Connection):
 
     step_alone = True
 
-    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+    def __init__(
+        self, kernel_size: Numbers, stride: Numbers | None = None, padding: Numbers = 0
+    ) -> None:
         super().__init__()
         where = type(self).__name__
-        self.kernel_size = pair(where, "kernel_size", kernel_size)
-        self.stride = self.kernel_size if stride is None else pair(where, "stride", stride)
-        self.padding = pair(where, "padding", padding, least=0)
+        self.kernel_size = numbers(where, "kernel_size", kernel_size, 2)
+        self.stride = self.kernel_size if stride is None else numbers(where, "stride", stride, 2)
+        self.padding = numbers(where, "padding", padding, 2, least=0)
         if any(2 * pad > size for pad, size in zip(self.padding, self.kernel_size, strict=True)):
             raise ParameterError(
                 f"{where}: padding must be at most half of kernel_size={self.kernel_size}, "
@@ -44,8 +51,12 @@ class Pool2d(Connection):
         """Pool images: (n, channels, height, width) to the same with fewer pixels."""
         raise NotImplementedError
 
+    def windows(self) -> Windows:
+        """The windows, and what becomes of the values in one."""
+        raise NotImplementedError
+
     def output_shape(self, shape: Shape) -> Shape:
-        require_images(type(self).__name__, shape)
+        require_axes(type(self).__name__, shape, 2)
         try:
             return tuple(self.pool(torch.empty(1, *shape, device="meta")).shape[1:])
         except RuntimeError as cause:
@@ -55,7 +66,27 @@ class Pool2d(Connection):
             ) from cause
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, None]:
-        return self.map_steps(self.pool, x, state)
+        return self.map_sequence(self._pool, x, state)
+
+    def reads_events(self) -> bool:
+        return self.padding == (0, 0)
+
+    def choice(self, x: Tensor) -> str:
+        """How the pooling of ``x`` runs."""
+        own = self.reads_events() and can_pool(x, self.windows())
+        return "cpu (the input is spikes)" if own else "torch (all steps in one call)"
+
+    def _pool(self, x: Tensor) -> Tensor:
+        if self.reads_events() and can_pool(x, self.windows()):
+            return pool(x, self.windows())
+        return fold(self.pool, x)
+
+    def geometry(self) -> Convolution:
+        """The windows as those of a convolution of each channel by itself."""
+        assert self.shape is not None
+        channels = self.shape[0]
+        weight = (channels, 1, *self.kernel_size)
+        return convolution(self.shape, weight, self.stride, self.padding, (1, 1), channels)
 
     def extra_repr(self) -> str:
         text = f"kernel_size={self.kernel_size}"
@@ -74,6 +105,12 @@ class AvgPool2d(Pool2d):
     def pool(self, rows: Tensor) -> Tensor:
         return functional.avg_pool2d(rows, self.kernel_size, self.stride, self.padding)
 
+    def windows(self) -> Windows:
+        return Windows(self.kernel_size, self.stride, math.prod(self.kernel_size))
+
+    def part(self) -> WindowSum:
+        return WindowSum(self.geometry(), 1 / math.prod(self.kernel_size))
+
 
 class SumPool2d(Pool2d):
     """Sum over each window: the number of its spikes. See ``Pool2d`` for the options.
@@ -85,6 +122,12 @@ class SumPool2d(Pool2d):
     def pool(self, rows: Tensor) -> Tensor:
         options = (self.kernel_size, self.stride, self.padding)
         return functional.avg_pool2d(rows, *options, divisor_override=1)
+
+    def windows(self) -> Windows:
+        return Windows(self.kernel_size, self.stride, 1)
+
+    def part(self) -> WindowSum:
+        return WindowSum(self.geometry(), 1.0)
 
 
 class MaxPool2d(Pool2d):
@@ -99,3 +142,9 @@ class MaxPool2d(Pool2d):
 
     def pool(self, rows: Tensor) -> Tensor:
         return functional.max_pool2d(rows, self.kernel_size, self.stride, self.padding)
+
+    def windows(self) -> Windows:
+        return Windows(self.kernel_size, self.stride, 0)
+
+    def part(self) -> Maximum:
+        return Maximum(self.geometry())

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from spikewright.connections.linear import Linear
+from spikewright.connections.wiring import wiring_of
 from spikewright.engine.layer import Layer, Shape
+from spikewright.engine.program import Feedback as RecurrentStep
+from spikewright.engine.program import part_of
 from spikewright.engine.reference import Feedback
-from spikewright.engine.scan import Choice, choose_recurrent_backend
+from spikewright.engine.scan import Choice
+from spikewright.engine.wiring import Wiring
 from spikewright.errors import NetworkError
 
 
@@ -19,6 +25,8 @@ class Cells(Protocol):
     def run_feedback(
         self, x: Tensor, state: Any, feedback: Feedback, record: tuple[str, ...] = ()
     ) -> tuple[Tensor, Any, dict[str, Tensor], Feedback]: ...
+
+    def choice(self, x: Tensor, wiring: Wiring | str | None = None) -> Choice: ...
 
 
 class RecurrentState(NamedTuple):
@@ -94,32 +102,63 @@ class Recurrent(Layer):
     ) -> tuple[Tensor, RecurrentState, dict[str, Tensor]]:
         """Like `forward`, and traces of the neurons' state fields."""
         if self.shape is None or self.connection is None:
-            raise NetworkError(
-                "Recurrent: dt must be bound before the layer runs, got None. "
-                "Put the layer in a network with dt=..., or call layer.build(shape, dt)."
-            )
+            raise _unbuilt()
         connection = self.connection
         if state is None:
-            silence = x.new_zeros((x.shape[1], *self.output_shape(self.shape)))
-            state = RecurrentState(None, silence, None)
+            state = RecurrentState(None, self._silence(x, self.shape), None)
 
         def connect(spikes: Tensor, inner: Any) -> tuple[Tensor, Any]:
             fed, inner = connection(spikes.unsqueeze(0), inner)
             return fed.squeeze(0), inner
 
         cells: Cells = self.neuron  # type: ignore[assignment]
-        feedback = Feedback(connect, state.spikes, state.connection)
+        wiring = wiring_of(connection, state.spikes, state.connection)
+        feedback = Feedback(connect, state.spikes, state.connection, wiring)
         outputs, neuron, traces, feedback = cells.run_feedback(x, state.neuron, feedback, record)
         return outputs, RecurrentState(neuron, feedback.spikes, feedback.state), traces
 
+    def initial_state(self, batch: int) -> RecurrentState:
+        assert self.shape is not None
+        assert self.connection is not None
+        neuron = self.neuron.initial_state(batch)
+        like = next(leaf for leaf in pytree.tree_leaves(neuron) if leaf.is_floating_point())
+        silence = like.new_zeros((batch, *self.output_shape(self.shape)))
+        return RecurrentState(neuron, silence, self.connection.initial_state(batch))
+
+    def part(self) -> RecurrentStep:
+        assert self.connection is not None
+        neurons: Any = part_of(self.neuron)
+        noise: Any = neurons.noise
+
+        def draw(state: RecurrentState, steps: int) -> tuple[Tensor, RecurrentState]:
+            numbers, neuron = noise(state.neuron, steps)
+            return numbers, state._replace(neuron=neuron)
+
+        return RecurrentStep(neurons, part_of(self.connection), draw if noise else None)
+
     def choice(self, x: Tensor) -> Choice:
         """The backend that would run ``x``, and why."""
-        return choose_recurrent_backend(getattr(self.neuron, "backend", "auto"))
+        if self.connection is None:
+            raise _unbuilt()
+        wiring = wiring_of(self.connection, self._silence(x, tuple(x.shape[2:])), None)
+        cells: Cells = self.neuron  # type: ignore[assignment]
+        return cells.choice(x, wiring)
+
+    def _silence(self, x: Tensor, shape: Shape) -> Tensor:
+        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        return x.new_zeros((x.shape[1], *self.output_shape(shape)), dtype=dtype)
 
     def field_names(self) -> tuple[str, ...]:
         """State fields of the neurons that can be recorded."""
         cells: Any = self.neuron
         return cells.field_names()
+
+
+def _unbuilt() -> NetworkError:
+    return NetworkError(
+        "Recurrent: dt must be bound before the layer runs, got None. "
+        "Put the layer in a network with dt=..., or call layer.build(shape, dt)."
+    )
 
 
 def _check_all_to_all(neurons: Shape, inputs: Shape) -> None:

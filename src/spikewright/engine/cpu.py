@@ -28,6 +28,7 @@ from spikewright.errors import BackendError
 Array = np.ndarray[Any, Any]
 _SECOND = "Run the layer with backend='reference'."
 REQUIREMENT = "float32 or float64 tensors on the CPU"
+WAY = "Convert the network"
 
 
 def obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -131,6 +132,7 @@ def flatten(
 
 
 def find_needs(xs: list[Tensor], states: list[Tensor], cs: list[Tensor]) -> Needs | None:
+    """Which arguments of a scan need a gradient; ``None`` if none does."""
     if not torch.is_grad_enabled() or not any(t.requires_grad for t in (*xs, *states, *cs)):
         return None
     return Needs(tuple(x.requires_grad for x in xs), tuple(c.requires_grad for c in cs))
@@ -321,6 +323,7 @@ def seed(gradient: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) ->
 
 
 def split(flat: Sequence[Tensor], slots: Slots) -> tuple[list[Tensor], ...]:
+    """Inputs, state and the rest of flat arguments."""
     first, second = len(slots.inputs), len(slots.inputs) + len(slots.state)
     return list(flat[:first]), list(flat[first:second]), list(flat[second:])
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Events:
         index: (n,) int32, the neuron of each event; ascending within a row.
         count: (n,) uint8, spikes of each event; empty if each is one spike.
         features: number of neurons.
+        scale: the value of one spike.
 
     >>> events = events_in(torch.tensor([[[0.0, 1.0]], [[3.0, 0.0]]]))
     >>> events.indptr, events.index, events.count
@@ -45,6 +46,7 @@ class Events:
     index: Array
     count: Array
     features: int
+    scale: float = 1.0
 
     @property
     def rows(self) -> int:
@@ -55,10 +57,21 @@ class Events:
         """How many events there are."""
         return len(self.index)
 
+    def valued(self, sums: Array) -> Array:
+        """Numbers worked out with spikes of value one, for their own value."""
+        return sums if self.scale == 1 else sums * sums.dtype.type(self.scale)
+
     @property
     def density(self) -> float:
         """Events as a share of all places."""
         return self.number / max(1, self.rows * self.features)
+
+    def part(self, first: int, last: int) -> Events:
+        """The events of the rows from ``first`` to before ``last``."""
+        start, end = self.indptr[first], self.indptr[last]
+        indptr = self.indptr[first : last + 1] - start
+        index, count = self.index[start:end], self.count[start:end]
+        return replace(self, indptr=indptr, index=index, count=count)
 
 
 class Marks:
@@ -77,6 +90,12 @@ class Marks:
         self.batch, self.size = batch, size
         self.bits: Array = np.empty((steps, -(-batch * size // 64)), np.uint64)
         self.graded: Array = np.zeros(parts, np.uint64)
+
+    @property
+    def density(self) -> float:
+        """Marked places as a share of all."""
+        places = len(self.bits) * self.batch * self.size
+        return int(np.bitwise_count(self.bits).sum()) / max(1, places)
 
     def events(self, values: Array) -> Events | None:
         """The marked places as lists.
@@ -140,7 +159,7 @@ def attach(x: Tensor, spikes: Events | Marks, active: Events | Marks | None = No
         spikes: the events, or bits from which they are listed when somebody asks.
         active: the only places where a gradient of ``x`` is of use; ``None`` for all.
     """
-    _known[x] = _Carried(x._version, spikes, active)
+    _known[x] = _Carried(_version(x), spikes, active)
 
 
 def events_of(x: Tensor) -> Events | None:
@@ -152,11 +171,28 @@ def events_of(x: Tensor) -> Events | None:
     return carried.spikes
 
 
+def carries_spikes(x: Tensor) -> bool:
+    """Whether ``x`` carries events, listed or still to be listed."""
+    carried = _carried(x)
+    return carried is not None and carried.spikes is not None
+
+
 def look_for_events(x: Tensor) -> Events | None:
     """The events that ``x`` carries, else those found in it, which it carries from then on."""
     if _carried(x) is None:
-        _known[x] = _Carried(x._version, events_in(x))
+        if x.is_inference():
+            return events_in(x)
+        _known[x] = _Carried(_version(x), events_in(x))
     return events_of(x)
+
+
+def pass_on(x: Tensor, part: Tensor, first: int) -> Tensor:
+    """``part``, which is some steps of ``x`` from ``first`` on, with the events ``x`` carries."""
+    if _carried(x) is not None:
+        events, batch = events_of(x), x.shape[1]
+        rows = first * batch, (first + len(part)) * batch
+        _known[part] = _Carried(_version(part), events.part(*rows) if events else None)
+    return part
 
 
 def active_of(x: Tensor) -> Events | None:
@@ -168,13 +204,37 @@ def active_of(x: Tensor) -> Events | None:
     return carried.active
 
 
+def active_share(x: Tensor) -> float | None:
+    """The share of places where a gradient of ``x`` is of use; ``None`` where that is unknown."""
+    carried = _carried(x)
+    return None if carried is None or carried.active is None else carried.active.density
+
+
+def hand_on(x: Tensor, leaf: Tensor) -> Tensor:
+    """``leaf``, which has the values of ``x``, with all that ``x`` carries."""
+    carried = _carried(x)
+    if carried is not None:
+        _known[leaf] = replace(carried, version=_version(leaf))
+    return leaf
+
+
 def _listed(spikes: Events | Marks | None, x: Tensor) -> Events | None:
     return spikes.events(x.detach().numpy()) if isinstance(spikes, Marks) else spikes
 
 
+def forget_inference() -> None:
+    """Let tensors of inference mode, whose writes nobody counts, carry nothing any more."""
+    for x in [x for x in list(_known) if x.is_inference()]:
+        del _known[x]
+
+
 def _carried(x: Tensor) -> _Carried | None:
     found: _Carried | None = _known.get(x)
-    return found if found is not None and found.version == x._version else None
+    return found if found is not None and found.version == _version(x) else None
+
+
+def _version(x: Tensor) -> int:
+    return -1 if x.is_inference() else x._version
 
 
 @contextmanager

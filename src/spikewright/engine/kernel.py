@@ -17,48 +17,20 @@ batch afterwards in a fixed order, so that the number of threads cannot change a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
+from spikewright.engine.fields import Field, StepFields
 from spikewright.engine.numba_ops import HEADER, as_type, print_operation
-from spikewright.engine.symbolic import Array, Interpreter, Term
+from spikewright.engine.symbolic import Array, Interpreter
 from spikewright.engine.trace import Needs, Reach, StepGraphs
 
 LANES = 512
 UNROLLED = 4
 _NUMBA = {torch.float32: "f4", torch.float64: "f8"}
 _BITS, _FLAGS = "u8[:,::1]", "u8[::1]"
-
-
-@dataclass(frozen=True)
-class Field:
-    """One array argument: its name and the sizes of its trailing axis, unrolled."""
-
-    name: str
-    shape: tuple[int, ...]
-
-    @property
-    def width(self) -> int:
-        return math.prod(self.shape)
-
-    def cells(self) -> range:
-        return range(self.width)
-
-    def names(self, prefix: str = "") -> list[str]:
-        """A name for each element."""
-        return [f"{prefix}{self.name}_{k}" for k in self.cells()]
-
-    def terms(self, dtype: torch.dtype, prefix: str = "", suffix: str = "") -> Array:
-        """The elements as terms of the field's shape."""
-        out = np.empty(self.shape, dtype=object)
-        names = (name + suffix for name in self.names(prefix))
-        for index, name in zip(np.ndindex(*self.shape), names, strict=True):
-            out[index] = Term(name, dtype)
-        return out
 
 
 @dataclass(frozen=True)
@@ -73,26 +45,13 @@ class Printed:
     scratch: int
 
 
-class Source:
+class Source(StepFields):
     """Lines of a kernel under construction, and the fields its step works on."""
 
     def __init__(self, graphs: StepGraphs) -> None:
-        slots = graphs.slots
-        self.graphs = graphs
-        self.dtype = slots.dtype
+        super().__init__(graphs)
         self.lines: list[str] = []
         self.rows: dict[str, int] = {}
-        self.inputs = _fields("x", slots.inputs)
-        self.state = _fields("s", slots.state)
-        self.coefficients = _fields("c", slots.coefficients)
-        self.outputs = _fields("y", graphs.outputs)
-        self.shared = [c for c, one in zip(self.coefficients, slots.shared, strict=True) if one]
-        self.spread = [c for c in self.coefficients if c not in self.shared]
-
-    @property
-    def planes(self) -> list[str]:
-        """The elements of the state by name, one checkpoint plane each."""
-        return [name for f in self.state for name in f.names()]
 
     def kind(self, array: str) -> str:
         """The Numba type of an array argument: of the step's dtype unless it has one."""
@@ -110,15 +69,18 @@ class Source:
         """The whole source: imports, signature, the loop over tiles and the lines so far."""
         counts = [(n, "i8") for n in ("tile0", "tile1", "steps", "lanes")]
         arrays = [(n, self.kind(kind)) for n, kind in (("work", "[::1]"), *arguments)]
-        shared = [f"    {c.name}_{k} = {c.name}[0, {k}]" for c in self.shared for k in c.cells()]
         frame = [
             f"    blocks = steps // {UNROLLED}",
             "    for tile in range(tile0, tile1):",
             f"        m0 = tile * {LANES}",
             f"        width = min({LANES}, lanes - m0)",
         ]
-        text = compose(name, [*counts, *arrays], [*shared, *frame, *self.lines])
+        text = compose(name, [*counts, *arrays], [*self.shared_values(), *frame, *self.lines])
         return Printed(text, len(self.rows) * LANES)
+
+    def shared_values(self) -> list[str]:
+        """Lines that read the coefficients which all neurons share."""
+        return [f"    {c.name}_{k} = {c.name}[0, {k}]" for c in self.shared for k in c.cells()]
 
     def spread_coefficients(self) -> None:
         """Lay the coefficients that neurons do not share over the lanes of a tile, once."""
@@ -250,8 +212,7 @@ def forward_source(
 def backward_source(graphs: StepGraphs, needs: Needs) -> Printed:
     """The backward kernel: the steps of a block once more, then in reverse."""
     s = Source(graphs)
-    inputs = [f for f, wants in zip(s.inputs, needs.inputs, strict=True) if wants]
-    summed = [f for f, wants in zip(s.coefficients, needs.coefficients, strict=True) if wants]
+    inputs, summed = s.wanted(needs)
     s.spread_coefficients()
     s.edge(s.state, "{row} = g_{cell}", "g_")
     sums = [name for f in summed for name in f.names("g_")]
@@ -364,10 +325,6 @@ def _retake_steps(s: Source, count: int, coefficients: list[Array]) -> list[list
             state = interpreter.run(s.graphs.advance, s.graphs.constants, arguments[-1])
             s.add(4, *interpreter.take())
     return arguments
-
-
-def _fields(letter: str, shapes: Sequence[tuple[int, ...]]) -> list[Field]:
-    return [Field(f"{letter}{i}", shape) for i, shape in enumerate(shapes)]
 
 
 def _arrays(fields: Sequence[Field], kind: str, prefix: str = "") -> list[tuple[str, str]]:

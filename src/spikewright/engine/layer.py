@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from spikewright.errors import NetworkError
+from spikewright.errors import BackendError, NetworkError
 from spikewright.units import check_dt, format_seconds
+
+if TYPE_CHECKING:
+    from spikewright.engine.program import Part
 
 Shape = tuple[int, ...]
 State = Any
@@ -25,12 +28,15 @@ class Layer(nn.Module):
         dt: time step in seconds, bound by the network; ``None`` until then.
         shape: shape of one input, without time and batch; ``None`` until bound.
         spiking: whether the output is spike counts.
+        whole_sequence: whether, while training, it looks at all steps of a sequence at once, so
+            that running T1 and then T2 steps differs from T1 + T2.
         stateful: whether it always hands out a state, which a later call must be given back.
     """
 
     dt: float | None = None
     shape: Shape | None = None
     spiking: bool = False
+    whole_sequence: bool = False
     stateful: bool = False
 
     def build(self, shape: Shape, dt: float) -> Shape:
@@ -57,6 +63,26 @@ class Layer(nn.Module):
         output = self.output_shape(shape)
         self.dt, self.shape = dt, shape
         return output
+
+    def reads_events(self) -> bool:
+        """Whether the layer gains from an input that carries its spikes as lists of events."""
+        return False
+
+    def initial_state(self, batch: int) -> State:
+        """The state of a fresh start for ``batch`` samples; the layer must be bound."""
+        return None
+
+    def part(self) -> Part:
+        """What the layer does in one time step, for compilers; the layer must be bound.
+
+        Raises:
+            BackendError: there is no such description of this layer, or of its mode.
+        """
+        raise BackendError(
+            f"{type(self).__name__}: the layer must be one that can be compiled, got one without "
+            "a description of its step. Run the network with net(x, state), step by step if need "
+            "be."
+        )
 
     def output_shape(self, shape: Shape) -> Shape:
         """The feature shape of the output for an input of feature shape ``shape``."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spikewright.engine import memory
-from spikewright.engine.costs import SHIPPED, Costs, Path, Product
+from spikewright.engine.costs import Path, Product, costs_in_force
 from spikewright.engine.events import (
     Events,
     active_of,
@@ -50,7 +50,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, path: Path = "auto") 
         weight: (outputs, inputs).
         bias: (outputs,) or ``None``.
         path: ``"dense"``, ``"events"`` (where ``x`` is spikes) or ``"auto"``, the cheaper one
-            by the shipped table of costs.
+            by the table of costs in force.
 
     >>> x = torch.tensor([[[0.0, 2.0]]])
     >>> linear(x, torch.tensor([[3.0, 4.0]]), None, path="events")
@@ -62,14 +62,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, path: Path = "auto") 
     return _EventProduct.apply(x, weight, bias, way.events, active_of(x))
 
 
-def choose_way(x: Tensor, weight: Tensor, path: Path = "auto", costs: Costs = SHIPPED) -> Way:
+def choose_way(x: Tensor, weight: Tensor, path: Path = "auto") -> Way:
     """Whether the product of ``x`` with ``weight`` runs event by event, and why."""
+    costs = costs_in_force()
     size = Product(x.shape[0] * x.shape[1], x.shape[2], weight.shape[0])
     if path == "dense":
         return Way(None, "asked for")
-    obstacle = _obstacle(x, weight)
-    if obstacle:
-        return Way(None, obstacle)
+    hindrance = obstacle(x, weight)
+    if hindrance:
+        return Way(None, hindrance)
     if path == "auto" and events_of(x) is None and not size.worth_reading(costs):
         return Way(None, "too few outputs to look for events")
     events = look_for_events(x)
@@ -82,7 +83,7 @@ def choose_way(x: Tensor, weight: Tensor, path: Path = "auto", costs: Costs = SH
     return Way(events if cheaper else None, share)
 
 
-def _obstacle(x: Tensor, weight: Tensor) -> str | None:
+def obstacle(x: Tensor, weight: Tensor) -> str | None:
     """Why a product cannot run event by event, or ``None``."""
     if not is_sequence_of_spikes(x) or weight.dtype != x.dtype or weight.device != x.device:
         return f"{x.dtype} on {x.device}"
@@ -133,8 +134,7 @@ def product(events: Events, rows: Array, bias: Array, y: Array) -> None:
         rows: (inputs, outputs).
         y: (rows, outputs), written.
     """
-    kernels = native("linear", rows.dtype)
-    e = events
+    e, kernels, rows = events, native("linear", rows.dtype), events.valued(rows)
     run_ranges(
         lambda i, j: kernels.product(i, j, e.indptr, e.index, e.count, rows, bias, y),
         e.rows,
@@ -169,7 +169,7 @@ def weight_gradient(events: Events, gradient: Array) -> Array:
         e.features,
         work,
     )
-    return flipped(rows)
+    return e.valued(flipped(rows))
 
 
 def column_sums(gradient: Array) -> Array:
@@ -194,14 +194,25 @@ def flipped(matrix: Array) -> Array:
 def _input_gradient(gradient: Tensor, weight: Tensor, active: Events | None) -> Tensor:
     """``gradient W``; where ``active`` lists few places, only there, and zero elsewhere."""
     size = Product(len(gradient), weight.shape[1], weight.shape[0])
-    if active is None or size.listed_gradient(SHIPPED, active.number) > size.dense(SHIPPED):
+    costs = costs_in_force()
+    if active is None or size.listed_gradient(costs, active.number) > size.dense(costs):
         return gradient @ weight
-    rows, values = flipped(weight.numpy()), gradient.numpy()
-    out = memory.empty((len(gradient), weight.shape[1]), gradient.dtype)
-    kernels, x = native("linear", rows.dtype), out.numpy()
+    rows = flipped(weight.numpy())
+    return torch.from_numpy(listed_input_gradient(active, rows, gradient.numpy()))
+
+
+def listed_input_gradient(active: Events, rows: Array, gradient: Array) -> Array:
+    """``x[r, i] = rows[i] · gradient[r]`` where ``active`` lists neuron i in row r, else zero.
+
+    Args:
+        rows: (inputs, outputs).
+        gradient: (rows, outputs).
+    """
+    x = memory.empty((len(gradient), len(rows)), torch.from_numpy(rows).dtype).numpy()
+    kernels = native("linear", rows.dtype)
     run_ranges(
-        lambda i, j: kernels.input_gradient(i, j, active.indptr, active.index, rows, values, x),
+        lambda i, j: kernels.input_gradient(i, j, active.indptr, active.index, rows, gradient, x),
         active.rows,
         active.number * rows.shape[1] // 8 + x.size // 16,
     )
-    return out
+    return x

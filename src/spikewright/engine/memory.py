@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import math
 import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -52,6 +55,7 @@ class _Pool:
 
 
 _pool = _Pool()
+_note: ContextVar[Callable[[Tensor], None] | None] = ContextVar("note", default=None)
 
 
 class _Lease(np.ndarray[Any, np.dtype[np.uint8]]):
@@ -73,12 +77,31 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """
     count = math.prod(shape)
     size = count * dtype.itemsize
-    if size < SMALLEST or torch.are_deterministic_algorithms_enabled():
-        return torch.empty(shape, dtype=dtype)
-    block = _pool.take(-(-size // ROUNDING) * ROUNDING)
+    needed, note = block_size(size), _note.get()
+    if needed is None or note is not None or torch.are_deterministic_algorithms_enabled():
+        tensor = torch.empty(shape, dtype=dtype)
+        if note is not None:
+            note(tensor)
+        return tensor
+    block = _pool.take(needed)
     lease = np.frombuffer(block, np.uint8).view(_Lease)
     lease.block, lease.pool = block, _pool
     return torch.from_numpy(lease)[:size].view(dtype).view(shape)
+
+
+@contextmanager
+def noted(note: Callable[[Tensor], None]) -> Iterator[None]:
+    """Inside, take all memory from PyTorch, and tell ``note`` what would come from a block."""
+    token = _note.set(note)
+    try:
+        yield
+    finally:
+        _note.reset(token)
+
+
+def block_size(size: int) -> int | None:
+    """The size of the block that serves so many bytes; ``None`` for those PyTorch serves."""
+    return None if size < SMALLEST else -(-size // ROUNDING) * ROUNDING
 
 
 def held_memory() -> int:

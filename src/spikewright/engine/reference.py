@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 from spikewright.engine.spike import firing_context
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.trace import Step
+from spikewright.engine.wiring import Wiring
 
 Outputs = Tensor | tuple[Tensor, ...]
 
@@ -35,12 +36,14 @@ class Feedback(NamedTuple):
     """A connection from a layer's spikes of the last step back to its input.
 
     ``connect(spikes, state) -> (x, state)`` with ``spikes`` (batch, *n), ``x`` as the layer's
-    input; ``spikes`` and ``state`` are those to begin with.
+    input; ``spikes`` and ``state`` are those to begin with. ``wiring`` says the same for a
+    kernel, or why it cannot.
     """
 
     connect: Callable[[Tensor, Any], tuple[Tensor, Any]]
     spikes: Tensor
     state: Any
+    wiring: Wiring | str = "it is given as a function"
 
 
 def scan_feedback_reference(
@@ -60,6 +63,6 @@ def scan_feedback_reference(
             parts = [x + fed.reshape(x.shape), *others]
             row, state = step(pytree.tree_unflatten(parts, tree), state, coefficients)
             rows.append(row if isinstance(row, tuple) else (row,))
-            feedback = Feedback(feedback.connect, rows[-1][0], connection_state)
+            feedback = feedback._replace(spikes=rows[-1][0], state=connection_state)
     columns = [torch.stack(column) for column in zip(*rows, strict=True)]
     return tuple(columns) if len(columns) > 1 else columns[0], state, feedback

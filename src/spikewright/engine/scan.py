@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from spikewright.engine import cpu
+from spikewright.engine import cpu, gpu
 from spikewright.engine.layer import Shape
+from spikewright.engine.recurrent import scan_recurrent
 from spikewright.engine.reference import (
     Feedback,
     Outputs,
@@ -22,10 +23,11 @@ from spikewright.engine.spike import DEFAULT_SURROGATE, surrogate_in_force
 from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.trace import Step
+from spikewright.engine.wiring import Wiring
 from spikewright.errors import BackendError, ShapeError, nearest
 
-Backend = Literal["auto", "reference", "cpu"]
-BACKENDS: tuple[Backend, ...] = ("auto", "reference", "cpu")
+Backend = Literal["auto", "reference", "cpu", "gpu"]
+BACKENDS: tuple[Backend, ...] = ("auto", "reference", "cpu", "gpu")
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,15 @@ def scan(
     >>> out.flatten()
     tensor([1.0000, 1.5000, 1.7500])
     """
-    inputs, state, coefficients, dtype = _prepare(inputs, state, coefficients, features)
+    first, dtype = _check(inputs, coefficients, features)
     surrogate = surrogate_in_force(surrogate)
-    choice = choose_backend(pytree.tree_leaves(inputs)[0], dtype, backend)
+    choice = choose_backend(first, dtype, backend)
+    if choice.backend == "gpu":
+        kind = gpu.state_dtype(dtype)
+        state, coefficients = _prepare(state, coefficients, first.shape[1], features, kind)
+        return gpu.scan_gpu(step, inputs, state, coefficients, features, surrogate, dtype)
+    inputs = pytree.tree_map(lambda x: x.to(dtype), inputs)
+    state, coefficients = _prepare(state, coefficients, first.shape[1], features, dtype)
     if choice.backend == "cpu":
         return cpu.scan_cpu(step, inputs, state, coefficients, features, surrogate)
     outputs, state = scan_reference(step, inputs, state, coefficients, surrogate)
@@ -103,38 +111,61 @@ def scan_feedback(  # noqa: PLR0913 - scan's own and the feedback
 ) -> tuple[Outputs, Any, Feedback]:
     """`scan` for a recurrent layer: spikes of one step join the input of the next.
 
-    Runs on the reference backend; ``backend="cpu"`` is an error.
-
     Returns:
         The outputs, the last state, and the feedback to go on with.
     """
-    choose_recurrent_backend(backend)
-    inputs, state, coefficients, _ = _prepare(inputs, state, coefficients, features)
-    surrogate = surrogate_in_force(surrogate)
-    return scan_feedback_reference(step, inputs, state, coefficients, surrogate, feedback)
+    first, dtype = _check(inputs, coefficients, features)
+    inputs = pytree.tree_map(lambda x: x.to(dtype), inputs)
+    state, coefficients = _prepare(state, coefficients, first.shape[1], features, dtype)
+    surrogate, wiring = surrogate_in_force(surrogate), feedback.wiring
+    choice = choose_recurrent_backend(first, dtype, backend, wiring)
+    if choice.backend == "reference" or isinstance(wiring, str):
+        return scan_feedback_reference(step, inputs, state, coefficients, surrogate, feedback)
+    outputs, state, past = scan_recurrent(step, inputs, state, coefficients, surrogate, wiring)
+    held = past[:-1].transpose(0, 1).contiguous() if len(past) > 1 else None
+    return outputs, state, feedback._replace(spikes=past[-1], state=held)
 
 
-def choose_recurrent_backend(backend: Backend) -> Choice:
-    """The backend of a recurrent layer, or BackendError if another is asked for."""
+def choose_recurrent_backend(
+    x: Tensor, dtype: torch.dtype, backend: Backend, wiring: Wiring | str
+) -> Choice:
+    """Which backend runs a recurrent layer, and why; see `choose_backend`."""
+    choice = choose_backend(x, dtype, backend)
+    if choice.backend == "reference":
+        return choice
+    if choice.backend == "gpu":
+        return _no_recurrence_on_gpu(backend)
+    obstacle = wiring if isinstance(wiring, str) else _other_dtype(wiring.weight, dtype)
+    if obstacle is None:
+        return Choice(choice.backend, f"{choice.reason}, recurrence inside the kernel")
     if backend == "cpu":
         raise BackendError(
-            "engine.scan: backend of a recurrent layer must be 'auto' or 'reference', got 'cpu'. "
-            "Its product is computed step by step; use backend='auto'."
+            "engine.scan: a recurrent layer with backend 'cpu' must have a Linear or a connection "
+            f"with fixed delays of whole steps, got one that cannot go into a kernel: {obstacle}. "
+            "Use backend='auto', which takes the reference for it."
         )
-    return Choice("reference", "the recurrent product is computed step by step")
+    return Choice("reference", obstacle)
+
+
+def _no_recurrence_on_gpu(backend: Backend) -> Choice:
+    if backend == "gpu":
+        raise BackendError(
+            "engine.scan: a recurrent layer must have backend 'auto', 'cpu' or 'reference', got "
+            "'gpu', which has no recurrent kernel. Use backend='auto'."
+        )
+    return Choice("reference", "gpu has no recurrent kernel")
+
+
+def _other_dtype(weight: Tensor, dtype: torch.dtype) -> str | None:
+    return None if weight.dtype == dtype else f"its weights are {weight.dtype}"
 
 
 def _prepare(
-    inputs: Any, state: Any, coefficients: Any, features: Shape
-) -> tuple[Any, Any, Any, torch.dtype]:
-    leaves = pytree.tree_leaves(inputs)
-    dtype = compute_dtype(leaves, pytree.tree_leaves(coefficients))
-    _check(leaves, features)
-    inputs = pytree.tree_map(lambda x: x.to(dtype), inputs)
-    batch = leaves[0].shape[1]
+    state: Any, coefficients: Any, batch: int, features: Shape, dtype: torch.dtype
+) -> tuple[Any, Any]:
+    """State and coefficients in ``dtype``, the state for each sample and neuron."""
     state = pytree.tree_map(lambda s: _expand(s.to(dtype), batch, features), state)
-    coefficients = pytree.tree_map(lambda c: c.to(dtype), coefficients)
-    return inputs, state, coefficients, dtype
+    return state, pytree.tree_map(lambda c: c.to(dtype), coefficients)
 
 
 def check_backend(backend: Backend) -> Backend:
@@ -156,16 +187,19 @@ def choose_backend(x: Tensor, dtype: torch.dtype, backend: Backend) -> Choice:
     check_backend(backend)
     if backend == "reference":
         return Choice("reference", "asked for")
-    obstacle = cpu.obstacle(x.device, dtype)
+    name: Backend = ("gpu" if x.is_cuda else "cpu") if backend == "auto" else backend
+    place = gpu if name == "gpu" else cpu
+    obstacle = place.obstacle(x.device, dtype)
     if obstacle is None:
-        why = "asked for" if backend == "cpu" else f"{str(dtype).removeprefix('torch.')} on the CPU"
-        return Choice("cpu", why)
-    if backend == "cpu":
+        kind = str(dtype).removeprefix("torch.")
+        why = f"{kind} on the {name.upper()}" if backend == "auto" else "asked for"
+        return Choice(name, why)
+    if backend == name:
         raise BackendError(
-            f"engine.scan: backend 'cpu' must be given {cpu.REQUIREMENT}, got {obstacle}. "
-            "Convert the network, or use backend='reference'."
+            f"engine.scan: backend {name!r} must be given {place.REQUIREMENT}, got {obstacle}. "
+            f"{place.WAY}, or use backend='reference'."
         )
-    return Choice("reference", f"cpu cannot run {obstacle}")
+    return Choice("reference", f"{name} cannot run {obstacle}")
 
 
 def compute_dtype(inputs: list[Tensor], coefficients: list[Tensor]) -> torch.dtype:
@@ -176,7 +210,9 @@ def compute_dtype(inputs: list[Tensor], coefficients: list[Tensor]) -> torch.dty
     return inputs[0].dtype if inputs[0].is_floating_point() else torch.get_default_dtype()
 
 
-def _check(leaves: list[Tensor], features: Shape) -> None:
+def _check(inputs: Any, coefficients: Any, features: Shape) -> tuple[Tensor, torch.dtype]:
+    """The first input, and the dtype of the result."""
+    leaves = pytree.tree_leaves(inputs)
     lead = leaves[0].shape[:2]
     for x in leaves:
         if x.shape[:2] != lead or tuple(x.shape[2 : 2 + len(features)]) != tuple(features):
@@ -189,6 +225,7 @@ def _check(leaves: list[Tensor], features: Shape) -> None:
             f"engine.scan: time and batch must be at least 1, got {tuple(lead)}. "
             "Leave out empty sequences and batches."
         )
+    return leaves[0], compute_dtype(leaves, pytree.tree_leaves(coefficients))
 
 
 def _expand(s: Tensor, batch: int, features: Shape) -> Tensor:

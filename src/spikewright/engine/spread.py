@@ -39,5 +39,6 @@ class _Spread(torch.autograd.Function):
             for axis in range(gradient.ndim)
             if axis < missing or ctx.shape[axis - missing] != gradient.shape[axis]
         )
-        total = torch.as_tensor(gradient.numpy().sum(axis=axes))
+        known = gradient.float() if gradient.dtype is torch.bfloat16 else gradient  # to NumPy
+        total = torch.as_tensor(known.numpy().sum(axis=axes)).to(gradient.dtype)
         return total.reshape(ctx.shape), None

@@ -148,7 +148,7 @@ class Interpreter:
     def _unknown(self, name: str) -> TraceError:
         space, name = name.split(".") if "." in name else ("aten", name)
         return TraceError(
-            f"engine.cpu: every operation of a step must have a printer, got {space}.{name}. "
+            f"engine.symbolic: every operation of a step must have a printer, got {space}.{name}. "
             "Write it with arithmetic, comparisons, torch.where or elementary functions, or run "
             "the network with backend='reference'."
         )

@@ -11,6 +11,7 @@ currents a neuron); it stays an axis in the graph and is unrolled when printed.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -21,7 +22,7 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from spikewright.engine.spike import firing_context
-from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.engine.surrogate import StraightThrough, SurrogateGradient
 from spikewright.errors import TraceError
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
@@ -161,6 +162,8 @@ def trace_reach(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: N
     """Trace where the first output of ``step`` has a derivative; see `trace_step`."""
     shapes = slots.inputs + slots.state + slots.coefficients
     wanted = needs.inputs + (True,) * len(slots.state) + needs.coefficients
+    if surrogate.window is not None:  # one inside the window, which costs less than the shape
+        surrogate = StraightThrough(math.inf, surrogate.window)
 
     def first_output(*flat: Tensor) -> Tensor:
         with firing_context(surrogate):

@@ -9,16 +9,19 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from spikewright import seeding
 from spikewright.engine.checks import check_sequence
 from spikewright.engine.layer import Layer, Shape
+from spikewright.engine.program import Pointwise
 from spikewright.engine.reference import Feedback
 from spikewright.engine.scan import (
     Backend,
     Choice,
     check_backend,
     choose_backend,
+    choose_recurrent_backend,
     scan,
     scan_feedback,
 )
@@ -26,7 +29,8 @@ from spikewright.engine.spike import DEFAULT_SURROGATE
 from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.trace import Step
-from spikewright.errors import NetworkError, ParameterError, ShapeError, nearest
+from spikewright.engine.wiring import Wiring
+from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError, nearest
 from spikewright.neurons.extras import NoiseState, RefractoryState, with_noise, with_refractory
 from spikewright.neurons.firing import Firing
 from spikewright.neurons.parameters import ParameterSet
@@ -50,7 +54,7 @@ class Neuron(Layer):
         firing: reset, spikes in one step, and ``>`` or ``>=``; a `Firing`.
         refractory: seconds of silence after a spike, with the membrane held. Needs a field ``v``.
         noise: diffusion of the membrane, in units of v per square root of a second.
-        backend: ``"auto"``, ``"reference"`` or ``"cpu"``.
+        backend: ``"auto"``, ``"reference"``, ``"cpu"`` or ``"gpu"``.
         options_of_step: static, hashable keywords that a model hands to its two functions.
         **parameters: fields of ``Params``; a number, one for each neuron, or `learnable`.
 
@@ -135,8 +139,17 @@ class Neuron(Layer):
 
     def initial_state(self, batch: int, params: Any = None) -> Any:
         """The state of a fresh start for ``batch`` samples; ``params`` if they are at hand."""
+        state = self._still(batch, self.params() if params is None else params)
+        if self.noise:
+            device = pytree.tree_leaves(state)[0].device
+            first = torch.randint(2**62, (1,), device=device)
+            sample = first + torch.arange(batch, device=device)
+            state = NoiseState(state, sample, torch.zeros_like(sample))
+        return state
+
+    def _still(self, batch: int, params: Any) -> Any:
+        """A fresh start without its place in the random stream."""
         features = self.output_shape(self._bound_shape())
-        params = self.params() if params is None else params
         reference = self._example(params)
         state = self.initial(params)
         if state is None:
@@ -144,10 +157,6 @@ class Neuron(Layer):
         state = self.State(*(_spread(s, batch, features) for s in state))
         if self.refractory:
             state = RefractoryState(state, reference.new_zeros((batch, *features)))
-        if self.noise:
-            first = torch.randint(2**62, (1,), device=reference.device)
-            sample = first + torch.arange(batch, device=reference.device)
-            state = NoiseState(state, sample, torch.zeros_like(sample))
         return state
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -198,12 +207,16 @@ class Neuron(Layer):
         self._check_state(state, x.shape[1])
         if not isinstance(state, NoiseState):
             return params, x, state, lambda last: last
+        xi, after = self._draw(state, x.shape[0])
+        return params, (x, xi), state.neuron, lambda last: after._replace(neuron=last)
+
+    def _draw(self, state: NoiseState, steps: int) -> tuple[Tensor, NoiseState]:
+        """Noise for some steps, (steps, batch, *n), and the state with its clock moved on."""
         features = self.output_shape(self._bound_shape())
-        dtype = self._example(params).dtype
-        first, steps = int(state.clock[0]), x.shape[0]
-        xi = seeding.normal(0, state.sample, first, steps, features, dtype)
-        sample, clock = state.sample, state.clock + steps
-        return params, (x, xi), state.neuron, lambda last: NoiseState(last, sample, clock)
+        stored = self.parameter_set.stored()
+        dtype = stored[0].dtype if stored else torch.get_default_dtype()
+        xi = seeding.normal(0, state.sample, int(state.clock[0]), steps, features, dtype)
+        return xi, state._replace(clock=state.clock + steps)
 
     def _engine(self) -> dict[str, Any]:
         features = self.output_shape(self._bound_shape())
@@ -240,9 +253,30 @@ class Neuron(Layer):
         options = tuple(sorted(self.options_of_step.items()))
         return _assemble(type(self).step, options, bool(self.noise), bool(self.refractory), record)
 
-    def choice(self, x: Tensor) -> Choice:
-        """The backend that would run ``x``, and why."""
-        return choose_backend(x, self._example(self.params()).dtype, self.backend)
+    def part(self) -> Pointwise:
+        if self.backend not in ("auto", "cpu"):
+            raise BackendError(
+                f"{type(self).__name__}: backend must be 'auto' or 'cpu' to be compiled, got "
+                f"{self.backend!r}. Change it, or run the network with net(x, state)."
+            )
+        shape = self._bound_shape()
+        features = self.output_shape(shape)
+        x = self._accept(torch.zeros(1, 1, *shape))
+        return Pointwise(
+            self.bound_step(),
+            features,
+            tuple(x.shape[2 + len(features) :]),
+            self._still(1, self.params()),
+            self.bound_coefficients(),
+            self._draw if self.noise else None,
+        )
+
+    def choice(self, x: Tensor, wiring: Wiring | str | None = None) -> Choice:
+        """The backend that would run ``x``, and why; ``wiring`` is that of a recurrent layer."""
+        dtype = self._example(self.params()).dtype
+        if wiring is None:
+            return choose_backend(x, dtype, self.backend)
+        return choose_recurrent_backend(x, dtype, self.backend, wiring)
 
     def field_names(self) -> tuple[str, ...]:
         """State fields that `run` can record."""

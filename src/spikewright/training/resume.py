@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from spikewright.engine.costs import costs_in_force
 from spikewright.errors import CheckpointError
 from spikewright.learning import processes
 from spikewright.training.checkpoint import has_checkpoint
@@ -17,7 +19,16 @@ from spikewright.training.metrics import FILE
 from spikewright.training.settings import FitSettings
 from spikewright.training.weights import plain_repr
 
-_MUST_MATCH = ("rule", "rule_settings", "seed", "batch_size", "precision", "processes", "samples")
+_MUST_MATCH = (
+    "rule",
+    "rule_settings",
+    "seed",
+    "batch_size",
+    "precision",
+    "processes",
+    "samples",
+    "costs",
+)
 
 
 def find_checkpoint(settings: FitSettings) -> Path | None:
@@ -57,6 +68,7 @@ def describe_run(rule: object, settings: FitSettings, samples: int) -> dict[str,
         "precision": settings.precision,
         "processes": processes.world_size(),
         "samples": samples,
+        "costs": asdict(costs_in_force()),
         "versions": {
             "spikewright": _version(),
             "torch": str(torch.__version__),

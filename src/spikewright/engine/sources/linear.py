@@ -6,6 +6,7 @@
 import numba
 import numpy as np
 
+from spikewright.engine.runs import dot_run
 from spikewright.engine.vectorise import NoAlias
 
 real = "f4"
@@ -128,23 +129,11 @@ def column_sums(first, last, gradient, total):
 def input_gradient(first, last, indptr, index, rows, gradient, x):
     """``x[r, i] = rows[i] · gradient[r]`` for the listed (r, i), zero elsewhere."""
     outputs = rows.shape[1]
-    whole = outputs - outputs % 16
-    lanes = np.empty(16, rows.dtype)
     for r in range(first, last):
-        values = gradient[r]
         x[r, :] = 0
         for e in range(indptr[r], indptr[r + 1]):
-            weights = rows[index[e]]
-            lanes[:] = 0
-            for n in range(0, whole, 16):
-                for k in range(16):
-                    lanes[k] += weights[n + k] * values[n + k]
-            total = WIDE(0)
-            for k in range(16):
-                total += lanes[k]
-            for n in range(whole, outputs):
-                total += weights[n] * values[n]
-            x[r, index[e]] = total
+            i = index[e]
+            x[r, i] = dot_run(rows, i * outputs, gradient, r * outputs, outputs)
 
 
 @numba.njit(f"void(i8, i8, {real}[:, ::1], {real}[:, ::1])", **OPTIONS)

@@ -18,6 +18,10 @@ EXTRAS = PROJECT["optional-dependencies"]
 IMPORTED_BY_OTHERS = {"torch.utils.tensorboard": "tensorboard"}
 # Tools that are run as commands, or that pytest loads by itself.
 COMMANDS = {"hatchling", "pyright", "pytest-xdist", "ruff"}
+# Other frameworks, which run in processes of their own; of those that the extra leaves out, why.
+PEERS = ROOT / "src" / "spikewright" / "benches" / "peers"
+LEFT_OUT = {"sinabs": "needs nir <= 1.0.4, and a package that runs pip when it is imported"}
+NOWHERE = ROOT / "nowhere"
 
 
 def normal(name: str) -> str:
@@ -43,10 +47,11 @@ def mentioned_modules(source: str) -> Iterator[str]:
                 yield str(node.args[0].value)
 
 
-def used_packages(folder: Path) -> set[str]:
+def used_packages(folder: Path, apart: Path = NOWHERE) -> set[str]:
     modules = {
         module
         for path in folder.rglob("*.py")
+        if not path.is_relative_to(apart)
         for module in mentioned_modules(path.read_text("utf-8"))
     }
     own = {path.stem for path in folder.rglob("*") if path.is_dir() or path.suffix == ".py"}
@@ -55,8 +60,8 @@ def used_packages(folder: Path) -> set[str]:
     return {normal(root) for root in roots - ignored}
 
 
-USED = used_packages(ROOT / "src")
-DECLARED = package_names(PROJECT["dependencies"] + EXTRAS["tensorboard"])
+USED = used_packages(ROOT / "src", apart=PEERS)
+DECLARED = package_names(PROJECT["dependencies"] + EXTRAS["tensorboard"] + EXTRAS["gpu"])
 
 
 def test_every_package_that_the_source_imports_is_declared() -> None:
@@ -65,6 +70,24 @@ def test_every_package_that_the_source_imports_is_declared() -> None:
 
 def test_every_declared_package_is_imported_somewhere() -> None:
     assert sorted(DECLARED - USED) == []
+
+
+def test_other_frameworks_are_imported_by_their_own_files_alone() -> None:
+    modules = {
+        module.partition(".")[0]
+        for path in PEERS.rglob("*.py")
+        for module in mentioned_modules(path.read_text("utf-8"))
+    }
+    frameworks = modules - set(sys.stdlib_module_names) - {"spikewright", "torch"}
+    assert frameworks - LEFT_OUT.keys() == package_names(EXTRAS["bench"])
+    elsewhere = {
+        (module, path.name)
+        for path in (ROOT / "src").rglob("*.py")
+        if not path.is_relative_to(PEERS)
+        for module in mentioned_modules(path.read_text("utf-8"))
+        if module.partition(".")[0] in frameworks
+    }
+    assert elsewhere == set()
 
 
 def test_every_package_that_the_tests_import_is_in_the_test_extra() -> None:

@@ -1,4 +1,4 @@
-"""Benchmarks, one a file: this package against others, measured side by side in one process.
+"""Benchmarks, one a file: this package against others, measured side by side in one run.
 
 To add one, add its file: a function ``rows()`` that yields `Row`. Its name is the file's.
 """

@@ -1,9 +1,12 @@
-"""The fused CPU engine: against copying the bytes it must move, and against the eager loop.
+"""The fused CPU engine: against the bytes it must move, the eager loop and other frameworks.
 
 Each layer runs through autograd with fresh outputs, forward and backward. The limit is the time
 of one copy, into existing memory, of half the bytes that the layer's own algorithm reads and
 writes: a copy reads and writes each of its bytes once. An allowance times that limit is what the
 layer may take.
+
+Beside other frameworks each runs in a process of its own. There the limit is three copies of the
+layer's input: read input, output gradient and again input, write output and input gradient.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.benches.core.compare import compared
 from spikewright.benches.core.row import Row
+from spikewright.benches.core.task import Task
 from spikewright.benches.core.timing import interleaved
 from spikewright.engine.cache import CACHE_VARIABLE
 from spikewright.engine.kernel import kept_rows
@@ -27,8 +32,13 @@ from spikewright.neurons.base import unwrap
 
 SIZES = ((100, 64, 1000), (1000, 16, 512))
 ROUNDS = 21
-EAGER_ROUNDS = 9
+EAGER_ROUNDS = PEER_ROUNDS = 9
 FIRST_USE_LIMIT, CACHED_LIMIT, IMPORT_FACTOR = 6.0, 0.5, 1.6 / 0.95
+TASKS = tuple(
+    Task(net, "train", steps, batch, (neurons,))
+    for steps, batch, neurons in SIZES
+    for net in ("lif", "cuba")
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +67,10 @@ def cases() -> Iterator[Case]:
 
 
 def rows() -> Iterator[Row]:
-    """Measure: speed against copy and eager loop, bytes kept, compile and import times."""
+    """Measure: speed against copy, eager loop and peers, bytes kept, compile and import times."""
     for case in cases():
         yield from _speed(case)
+    yield from compared(TASKS, PEER_ROUNDS)
     yield from _compile_times()
     yield _import_time()
 

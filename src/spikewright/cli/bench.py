@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spikewright import optional
 from spikewright.cli.listing import list_benches
 from spikewright.cli.screen import console, table
 
@@ -32,7 +33,8 @@ def bench(
     found: list[Any] = []
     for row in rows(name):
         found.append(row)
-        screen.print(f"{row.case}: {row.ratio:.2f} × {row.other_name}", style="dim", markup=False)
+        case, *_, other, _, ratio = row.cells()
+        screen.print(f"{case}: {ratio} × {other}", style="dim", markup=False)
     console().print(_table(name, found))
     if json is not None:
         from spikewright.files import write_json
@@ -46,17 +48,12 @@ def bench(
 
 
 def _table(name: str, rows: list[Any]) -> Any:
-    numbers = ("ours", "other", "ratio")
-    columns = ("case", "ours", "other", "other is", "unit", "ratio")
-    shown = table(f"bench {name}", *columns, right=numbers)
+    from spikewright.benches.core.row import COLUMNS
+
+    escape: Any = optional.require("rich.markup").escape
+    shown = table(f"bench {name}", *COLUMNS, right=("ours", "other", "ratio"))
     for row in rows:
-        style = "green" if row.ratio >= 1 else "yellow"
-        shown.add_row(
-            row.case,
-            f"{row.ours:.4g}",
-            f"{row.other:.4g}",
-            row.other_name,
-            row.unit,
-            f"[{style}]{row.ratio:.2f}[/]",
-        )
+        *cells, ratio = map(escape, row.cells())
+        style = "dim" if row.ratio is None else "green" if row.ratio >= 1 else "yellow"
+        shown.add_row(*cells, f"[{style}]{ratio}[/]")
     return shown

@@ -65,20 +65,22 @@ def interleaved(
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
         order = list(calls) if number % 2 == 0 else list(calls)[::-1]
-        with _no_collection():
+        with no_collection():
             for name in order:
-                taken[name].append(_seconds(calls[name]))
+                taken[name].append(seconds(calls[name]))
     return {name: Timing(tuple(samples)) for name, samples in taken.items()}
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def seconds(call: Callable[[], object]) -> float:
+    """How long one call takes, s."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
+    """Collect garbage now and not again until the end of the block."""
     gc.collect()
     enabled = gc.isenabled()
     gc.disable()

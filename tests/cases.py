@@ -200,7 +200,7 @@ def run(layer: Neuron, x: Tensor, record: tuple[str, ...], seed: int = 2) -> Res
     loss = torch.zeros((), dtype=y.dtype)
     for value in values.values():
         if value.requires_grad:
-            weight = torch.rand(value.shape, generator=random, dtype=F64).to(value.dtype)
+            weight = torch.rand(value.shape, generator=random, dtype=F64).to(value)
             loss = loss + (weight * value).sum()
     wanted = {"x": x, **{f"start {i}": q for i, q in enumerate(leaves) if q.requires_grad}}
     wanted |= dict(layer.named_parameters())

@@ -1,0 +1,40 @@
+"""Mathematical functions for Triton's interpreter, which has no device library: NumPy's.
+
+A kernel for the interpreter imports this in place of ``triton.language.extra.libdevice``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Function = Callable[..., Any]
+
+
+def _on_blocks(function: Function) -> Function:
+    def call(*blocks: Any) -> Any:
+        from triton.language import tensor
+        from triton.runtime.interpreter import TensorHandle
+
+        first = blocks[0]
+        data = function(*(block.handle.data for block in blocks))
+        return tensor(TensorHandle(data, first.handle.dtype), first.type)
+
+    return call
+
+
+def _erf(x: Any) -> Any:
+    from scipy.special import erf as of_scipy
+
+    return of_scipy(x)
+
+
+exp, exp2, expm1 = map(_on_blocks, (np.exp, np.exp2, np.expm1))
+log, log1p, log2 = map(_on_blocks, (np.log, np.log1p, np.log2))
+sin, cos, tan = map(_on_blocks, (np.sin, np.cos, np.tan))
+sinh, cosh, tanh = map(_on_blocks, (np.sinh, np.cosh, np.tanh))
+asin, acos, atan = map(_on_blocks, (np.arcsin, np.arccos, np.arctan))
+atan2, pow, fmod = map(_on_blocks, (np.arctan2, np.power, np.fmod))
+trunc, rint, erf = map(_on_blocks, (np.trunc, np.rint, _erf))

@@ -80,4 +80,4 @@ def test_a_file_that_names_no_recipe_asks_for_one(call: Call, tmp_path: Path) ->
     path.write_text("epochs = 3\n")
     done = call("run", "--config", path)
     assert done.exit_code == 2
-    assert "Known: fashion-mnist, yin-yang" in done.stderr
+    assert "Known: fashion-mnist, sparse-fashion, sparse-nmnist, yin-yang" in done.stderr

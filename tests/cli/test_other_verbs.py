@@ -26,7 +26,7 @@ def test_help_names_every_verb_and_loads_nothing_heavy(
 ) -> None:
     printed, said = start("--help").communicate(timeout=60)
     assert said == ""
-    for verb in ("run", "doctor", "data", "bench", "reproduce", "settings"):
+    for verb in ("run", "doctor", "profile", "data", "bench", "reproduce", "settings"):
         assert f" {verb} " in printed
 
 
@@ -52,6 +52,13 @@ def test_doctor_shows_each_layer_and_what_runs_it(call: Call) -> None:
 def test_doctor_gives_advice_on_a_silent_layer(call: Call) -> None:
     done = call("doctor", "yin-yang", "--set", "hidden_mean=0.0", "--set", "hidden_sd=0.0")
     assert "layer '1_cubalif' is silent" in done.stdout
+
+
+def test_profile_shows_what_each_layer_costs(call: Call) -> None:
+    done = call("profile", "yin-yang", "--set", "hidden=30")
+    assert done.exit_code == 0, done.stderr
+    for word in ("backward, ms", "1_cubalif", "cpu (float32 on the CPU)"):
+        assert word in done.stdout
 
 
 def test_data_list_shows_names_licences_and_the_folder(call: Call, tmp_path: Path) -> None:

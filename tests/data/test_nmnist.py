@@ -89,6 +89,16 @@ def test_maximum_makes_counts_into_spikes(made_up: Path) -> None:
     assert torch.equal(spikes, counts.clamp(max=1))
 
 
+def test_polarities_are_merged_on_request(tmp_path: Path) -> None:
+    on, off = bytes([3, 4, 0x80, 0, 0]), bytes([3, 4, 0, 0, 0])
+    write_zip(tmp_path / "events" / "NMNISTsmall.zip", {"6.bs2": on + off})
+    apart, _ = NMNIST(dt=2e-3, folder=tmp_path).train.batch([5, 899])
+    merged, _ = NMNIST(dt=2e-3, folder=tmp_path, polarity=False).train.batch([5, 899])
+    assert apart[0, 0, :, 4, 3].tolist() == [1, 1]
+    assert merged[0, 0, 4 * 34 + 3] == 2
+    assert torch.equal(merged, apart.sum(2).flatten(2))
+
+
 def test_validation_and_limit_follow_the_list(made_up: Path) -> None:
     data = NMNIST(folder=made_up, validation=10, limit=4)
     assert data.validation.targets.tolist() == [1, 2, 3, 4]

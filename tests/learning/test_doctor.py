@@ -75,8 +75,9 @@ def test_neurons_of_several_spikes_a_step_are_not_saturated_by_one() -> None:
 def test_a_window_too_narrow_is_named_and_a_gradient_that_is_cut_off() -> None:
     found = examine(network(surrogate=Triangular(width=1e-9)))
     assert found.advice == (
-        "layer '1_cubalif': only 0.00% of its states are inside the surrogate's window: widen the "
-        "surrogate.",
+        "layer '1_cubalif': no neuron is active, none inside the surrogate's window: widen it, at "
+        "the start with WindowSchedule, or use aim_rates. LowerRate cannot rescue a net with no "
+        "active neuron.",
         "layer '1_cubalif': no gradient reaches its input weights: check what follows it.",
     )
 

@@ -91,7 +91,7 @@ def test_an_unknown_field_is_refused_with_the_nearest() -> None:
 
 def test_explain_says_for_each_layer_what_runs_it_and_why() -> None:
     net = sequence(
-        sw.Linear(6, 9),
+        sw.Linear(6, 9, path="dense"),
         sw.CubaLIF(),
         sw.Linear(9, 4),
         sw.Recurrent(sw.LIF()),
@@ -99,7 +99,7 @@ def test_explain_says_for_each_layer_what_runs_it_and_why() -> None:
     )
     assert net.explain(spikes(20, 8, 6)).splitlines() == [
         "network      dt 1 ms, input (20, 8, 6)",
-        "0_linear     Linear: dense (too few outputs to look for events)",
+        "0_linear     Linear: dense (asked for)",
         "1_cubalif    CubaLIF: cpu (float32 on the CPU)",
         "2_linear     Linear: dense (too few outputs to look for events)",
         "3_recurrent  Recurrent: cpu (float32 on the CPU, recurrence inside the kernel)",

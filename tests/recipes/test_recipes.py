@@ -38,6 +38,7 @@ def test_the_networks_are_those_of_the_figures() -> None:
     }
     assert sizes["yin-yang"] == [120, 3]
     assert sizes["fashion-mnist"] == [256, 10]
+    assert sizes["sparse-fashion"] == sizes["sparse-nmnist"] == [200, 200, 10]
 
 
 def _linear(found: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spikewright.cli import bench, data, doctor, reproduce, run, settings
+from spikewright.cli import bench, data, doctor, profile, reproduce, run, settings
 from spikewright.cli.group import ErrorsInOneLine
 from spikewright.cli.screen import complain
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
+app.command("profile")(profile.profile)
 app.command("reproduce")(reproduce.reproduce)
 app.command("bench")(bench.bench)
 app.command("settings")(settings.settings)

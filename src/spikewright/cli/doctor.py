@@ -34,22 +34,28 @@ def doctor(
     given = options.Given(name, size, config, assignments, {"seed": seed})
     chosen = options.choose(given)
     from spikewright.learning import doctor as examine
-    from spikewright.recipes.core.run import build
-    from spikewright.training import load_weights
 
-    parts = build(chosen.recipe, chosen.settings)
+    parts, batch = patient(chosen, trained)
     if not hasattr(parts.rule, "loss_of"):
         raise RuleError(
             f"doctor: rule must have a loss, got {type(parts.rule).__name__} without loss_of. "
             "Look at its metrics instead."
         )
-    if trained is not None:
-        load_weights(parts.network, trained / "best")
-    index = list(range(min(chosen.settings.batch_size, len(parts.data.train))))
-    batch = parts.data.train.batch(index)
     screen = console()
     screen.print(_table(chosen, examine(parts.network, batch, parts.rule), trained))
     screen.print(parts.network.explain(batch[0]), markup=False)
+
+
+def patient(chosen: options.Chosen, trained: Path | None) -> tuple[Any, Any]:
+    """What a recipe is made of, with fresh or trained weights, and its first training batch."""
+    from spikewright.recipes.core.run import build
+    from spikewright.training import load_weights
+
+    parts = build(chosen.recipe, chosen.settings)
+    if trained is not None:
+        load_weights(parts.network, trained / "best")
+    index = list(range(min(chosen.settings.batch_size, len(parts.data.train))))
+    return parts, parts.data.train.batch(index)
 
 
 def _table(chosen: options.Chosen, diagnosis: Any, trained: Path | None) -> Any:

@@ -66,8 +66,9 @@ def _listed(
 class NMNIST:
     """The first 1000 training and 100 test recordings of N-MNIST, as counts on a time grid.
 
-    A batch is (time, batch, 2, 34, 34): events of each polarity and pixel in each step. Events
-    are kept as steps, units and offsets, and laid out by batch.
+    A batch is (time, batch, 2, 34, 34): events of each polarity and pixel in each step, or
+    (time, batch, 1156): those of each pixel. Events are kept as steps, units and offsets, and
+    laid out by batch.
 
     Args:
         dt: time step, s.
@@ -77,6 +78,7 @@ class NMNIST:
         folder: folder with the file; default as for :func:`spikewright.data.data_folder`.
         validation: how many training recordings are held out: the last ones, in list order.
         limit: at most that many recordings of each split, the first ones.
+        polarity: whether ON and OFF events are kept apart; if not, features are (1156,).
 
     Raises:
         DataError: when first used: the file is missing, damaged or cannot be fetched.
@@ -123,6 +125,7 @@ class NMNIST:
         folder: str | Path | None = None,
         validation: int = 100,
         limit: int | None = None,
+        polarity: bool = True,
     ) -> None:
         self.name = self.source.name
         self.dt = check_dt("NMNIST", dt)
@@ -132,8 +135,9 @@ class NMNIST:
         self._held_out = checked_count("NMNIST", "validation", validation, least=0) or 0
         self._limit = checked_count("NMNIST", "limit", limit)
         checked_count("NMNIST", "maximum", maximum)
+        shape = (2, SIDE, SIDE) if polarity else (SIDE * SIDE,)
         self.train, self.validation, self.test = (
-            EventSplit(partial(self._part, part), self.dt, self.steps, maximum)
+            EventSplit(partial(self._part, part), self.dt, (self.steps, *shape), maximum)
             for part in ("train", "validation", "test")
         )
 
@@ -161,10 +165,10 @@ class EventSplit(Split):
         self,
         load: partial[tuple[list[tuple[str, bytes]], Tensor]],
         dt: float,
-        steps: int,
+        grid: tuple[int, ...],
         maximum: int | None,
     ) -> None:
-        super().__init__(self._binned, steps, (2, SIDE, SIDE))
+        super().__init__(self._binned, grid[0], grid[1:])
         self._recordings, self._dt, self._maximum = load, dt, maximum
 
     @cached_property
@@ -203,7 +207,7 @@ class EventSplit(Split):
         begun = lengths.cumsum(0) - lengths
         events = self.values[torch.arange(len(row)) + (first - begun)[row]].long()
         size = math.prod(self.shape)
-        flat = (events[:, 0] * len(index) + row) * size + events[:, 1]
+        flat = (events[:, 0] * len(index) + row) * size + events[:, 1] % size
         counts = torch.zeros(self.steps * len(index) * size)
         counts.index_add_(0, flat, torch.ones(len(flat)))
         if self._maximum is not None:

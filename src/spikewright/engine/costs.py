@@ -41,15 +41,15 @@ class Costs:
 
     dense: float = 0.021
     read: float = 0.16
-    event: float = 0.6
-    add: float = 0.04
-    add_gradient: float = 0.04
-    dot: float = 0.05
-    row: float = 0.2
-    conv_event: float = 8.0
-    conv_add: float = 0.05
-    conv_gradient: float = 0.045
-    conv_row: float = 0.3
+    event: float = 0.8
+    add: float = 0.047
+    add_gradient: float = 0.041
+    dot: float = 0.049
+    row: float = 0.26
+    conv_event: float = 3.0
+    conv_add: float = 0.055
+    conv_gradient: float = 0.041
+    conv_row: float = 0.48
 
 
 SHIPPED = Costs()

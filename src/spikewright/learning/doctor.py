@@ -31,6 +31,7 @@ class LayerHealth:
         gradient: norm of the loss gradient of the weights that lead into the layer; ``None``
             if there are none.
         most: the most spikes of a neuron in one step.
+        active: share of (step, sample, neuron) where the derivative is not zero.
     """
 
     name: str
@@ -39,6 +40,7 @@ class LayerHealth:
     in_window: float
     gradient: float | None
     most: int = 1
+    active: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,21 @@ class _Probe(SurrogateGradient):
     """A surrogate that counts how often the membrane is inside its window."""
 
     inner: SurrogateGradient = field(default_factory=SurrogateGradient)
-    seen: list[int] = field(default_factory=lambda: [0, 0])
+    seen: list[int] = field(default_factory=lambda: [0, 0, 0])
 
     def derivative(self, u: Tensor) -> Tensor:
         value = self.inner.derivative(u)
         peak = self.inner.derivative(torch.zeros_like(u))
         self.seen[0] += int((value >= 0.1 * peak).sum())
-        self.seen[1] += u.numel()
+        self.seen[1] += int((value != 0).sum())
+        self.seen[2] += u.numel()
         return value
 
     @property
-    def share(self) -> float:
-        return self.seen[0] / self.seen[1] if self.seen[1] else 0.0
+    def shares(self) -> tuple[float, float]:
+        """Of the places: those inside the window, and those with any derivative at all."""
+        inside, active, places = self.seen
+        return inside / max(1, places), active / max(1, places)
 
 
 def doctor(network: Network, batch: Batch | tuple[Tensor, Tensor], rule: Rule) -> Diagnosis:
@@ -124,22 +129,30 @@ def _health(network: Network, name: str, probe: _Probe, spikes: Tensor) -> Layer
     spikes = spikes.detach()
     layer: Any = network.layers[name]
     firing = getattr(getattr(layer, "neuron", layer), "firing", None)
+    in_window, active = probe.shares
     return LayerHealth(
         name=name,
         rate=float(spikes.mean()),
         silent=float((spikes.sum((0, 1)) == 0).double().mean()),
-        in_window=probe.share,
+        in_window=in_window,
         gradient=_gradient(network, name),
         most=getattr(firing, "max_spikes", 1),
+        active=active,
     )
 
 
 def advise(health: LayerHealth) -> list[str]:
     """What to change in a layer, worst first; empty if nothing stands out."""
     name = f"layer {health.name!r}"
+    asleep = [
+        f"{name}: no neuron is active, none inside the surrogate's window: widen it, at the start "
+        "with WindowSchedule, or use aim_rates. LowerRate cannot rescue a net with no active "
+        "neuron."
+    ]
     if health.rate < SILENT_BELOW:
-        return [f"{name} is silent: raise its input weights, lower v_threshold, or use aim_rates."]
-    advice: list[str] = []
+        silent = f"{name} is silent: raise its input weights, lower v_threshold, or use aim_rates."
+        return [silent, *(asleep if health.active == 0 else [])]
+    advice = asleep if health.active == 0 else []
     if health.rate > SATURATED_ABOVE * health.most:
         advice.append(
             f"{name} is saturated ({health.rate:.2f} spikes a step): lower its input weights, "
@@ -150,7 +163,7 @@ def advise(health: LayerHealth) -> list[str]:
             f"{name}: {health.silent:.0%} of its neurons never fire: raise the input weights, or "
             "add LowerRate."
         )
-    if health.in_window < FEW_IN_WINDOW:
+    if health.active > 0 and health.in_window < FEW_IN_WINDOW:
         advice.append(
             f"{name}: only {health.in_window:.2%} of its states are inside the surrogate's "
             "window: widen the surrogate."

@@ -1,9 +1,9 @@
 """Spike-rate regularisers: terms of the loss that keep layers from silence and from saturation.
 
 ``regulariser(records) -> scalar`` with ``records`` a dictionary of layer name to spikes
-(time, batch, *n). A layer's activity is the number of spikes of a neuron in a sample, or its mean
-over time; the term of each layer is a mean over what is left of neurons and batch, and the terms
-of the layers are added up.
+(time, batch, *n), or with ``steps`` to their counts over so many steps, (batch, *n). A layer's
+activity is the number of spikes of a neuron in a sample, or its mean over time; the term of each
+layer is a mean over what is left of neurons and batch, and the terms of the layers are added up.
 """
 
 from __future__ import annotations
@@ -53,18 +53,20 @@ class SpikeRate:
                 f"Write layers=({self.layers!r},)."
             )
 
-    def __call__(self, records: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, records: Mapping[str, Tensor], steps: int | None = None) -> Tensor:
         """The scalar term of the loss.
 
         Args:
-            records: layer name to spikes (time, batch, *n).
+            records: layer name to spikes (time, batch, *n), or to counts (batch, *n).
+            steps: of which the records are counts; ``None`` where they are spikes.
 
         Raises:
             ParameterError: a layer that was not recorded, or none at all.
             ShapeError: a record without time steps, samples or neurons.
         """
         terms = [
-            self.penalty(self.activity(name, records[name])).mean() for name in self._names(records)
+            self.penalty(self.activity(name, records[name], steps)).mean()
+            for name in self._names(records)
         ]
         return self.strength * torch.stack(terms).sum()
 
@@ -76,14 +78,15 @@ class SpikeRate:
     def where(self) -> str:
         return f"regularisers.{type(self).__name__}"
 
-    def activity(self, name: str, spikes: Tensor) -> Tensor:
-        """(batch or 1, neurons or 1) activities from spikes (time, batch, *n)."""
-        if spikes.ndim < 3 or spikes.numel() == 0:
+    def activity(self, name: str, spikes: Tensor, steps: int | None = None) -> Tensor:
+        """(batch or 1, neurons or 1) activities; arguments as in a call."""
+        if spikes.ndim < (2 if steps else 3) or spikes.numel() == 0:
             raise ShapeError(
                 f"{self.where}: spikes of layer {name!r} must be (time, batch, *neurons) and not "
                 f"empty, got {tuple(spikes.shape)}. Record a layer of neurons over a whole run."
             )
-        activity = (spikes.sum(0) if self.unit == "count" else spikes.mean(0)).flatten(1)
+        counts, steps = (spikes, steps) if steps else (spikes.sum(0), len(spikes))
+        activity = (counts if self.unit == "count" else counts / steps).flatten(1)
         if self.per == "population":
             activity = activity.mean(1, keepdim=True)
         return activity.mean(0, keepdim=True) if self.over_batch else activity

@@ -20,7 +20,8 @@ Metrics = Mapping[str, Any]
 """Means over the samples of one batch, by name: floats or tensors of one element.
 
 Names with a meaning: ``loss``; ``accuracy`` (share of right answers, 0 to 1); ``rates``, a mapping
-of layer name to spikes per step and neuron; ``predictions``, from `Rule.evaluate` only, the class
+of layer name to spikes per step and neuron; ``active``, the same of the share of (step, sample,
+neuron) inside the surrogate's window; ``predictions``, from `Rule.evaluate` only, the class
 of each sample, (batch,) int64. Because all others are means over samples, a mean over batches
 weighted by their sizes is the exact mean over the data.
 """

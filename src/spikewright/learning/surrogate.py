@@ -13,14 +13,16 @@ from torch import Tensor, nn
 
 from spikewright.borrow import in_mode
 from spikewright.coding import Count, Decoder, Mean
-from spikewright.engine.spike import learning_surrogate
+from spikewright.engine.segments import Memory, check_memory
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.errors import ParameterError, RuleError, nearest
 from spikewright.learning.losses import CrossEntropy, Loss
 from spikewright.learning.processes import average_gradients
 from spikewright.learning.regularisers import SpikeRate
 from spikewright.learning.rule import Batch, Metrics, RuleState
-from spikewright.network import Network, Run
+from spikewright.learning.shortage import shortage_explained
+from spikewright.learning.window import WindowSchedule, acting
+from spikewright.network import COUNTS, Network, Run
 
 OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -28,6 +30,7 @@ OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 Schedule = Literal["constant", "cosine", "step"]
+OPTIONS = ("decoder", "loss", "surrogate", "window", "regularisers", "memory", "truncate")
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,17 @@ class Surrogate:
             output and the mean over time of a membrane.
         loss: of output, scores and targets.
         surrogate: takes the place of each neuron's own surrogate derivative.
+        window: widens the window of that ``surrogate`` at the start of training.
         regularisers: of the spikes of the layers, added to the loss.
         optimisation: an `Optimisation`, or give its fields: ``learning_rate=2e-3``.
+        memory: ``"full"`` or ``"checkpoint"``, see `spikewright.Network.run`: the gradient is the
+            same, memory grows with the square root of the steps, and the forward pass runs twice.
+        truncate: steps after which no gradient passes on; ``None`` for the whole sequence. The
+            loss is that of the whole output: each chunk gets the gradient of its own outputs.
+            With ``memory="checkpoint"`` one chunk at a time is in memory, with ``"full"`` all.
+
+    Raises:
+        ParameterError: an option is unknown or outside its range.
 
     >>> from spikewright import LI, LIF, Linear, Sequential
     >>> net = Sequential(Linear(4, 20), LIF(tau_mem=5e-3), Linear(20, 2), LI(), dt=1e-3)
@@ -144,14 +156,17 @@ class Surrogate:
     True
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part that a user may choose
         self,
         *,
         decoder: Decoder | None = None,
         loss: Loss | None = None,
         surrogate: SurrogateGradient | None = None,
+        window: WindowSchedule | None = None,
         regularisers: tuple[SpikeRate, ...] = (),
         optimisation: Optimisation | None = None,
+        memory: Memory = "full",
+        truncate: int | None = None,
         **fields: Any,
     ) -> None:
         if optimisation is not None and fields:
@@ -163,15 +178,24 @@ class Surrogate:
         for name in fields:
             if name not in known:
                 raise ParameterError(
-                    f"Surrogate: options must be decoder, loss, surrogate, regularisers or one of "
-                    f"{', '.join(known)}, got {name!r}. {nearest(name, known)}"
+                    f"Surrogate: options must be {', '.join(OPTIONS)} or one of "
+                    f"{', '.join(known)}, got {name!r}. {nearest(name, [*OPTIONS, *known])}"
                 )
+        if window is not None and (surrogate is None or surrogate.window is None):
+            raise ParameterError(
+                f"Surrogate: window must come with a surrogate that has one, got {surrogate!r}. "
+                "Pass surrogate=sw.surrogate.SuperSpike(width=0.01, window=0.2), say."
+            )
         self.optimisation = optimisation or Optimisation(**fields)
         self.decoder, self.loss = decoder, loss or CrossEntropy()
-        self.surrogate, self.regularisers = surrogate, tuple(regularisers)
+        self.surrogate, self.window = surrogate, window
+        self.regularisers = tuple(regularisers)
+        check_memory("Surrogate", memory, truncate)
+        self.memory: Memory = memory
+        self.truncate = truncate
 
     def __repr__(self) -> str:
-        fields = ("decoder", "loss", "surrogate", "regularisers", "optimisation")
+        fields = (*OPTIONS, "optimisation")
         return f"Surrogate({', '.join(f'{name}={getattr(self, name)!r}' for name in fields)})"
 
     def requirements(self, network: nn.Module) -> list[str]:
@@ -186,7 +210,17 @@ class Surrogate:
         except RuleError as cause:
             last = next(reversed(network.layers))
             problems.append(f"layer {last!r}: {cause}")
-        return problems + self._check_regularisers(network)
+        return problems + self._check_regularisers(network) + self._check_memory(network)
+
+    def _check_memory(self, network: Network) -> list[str]:
+        if self.memory == "full" and self.truncate is None:
+            return []
+        return [
+            f"layer {name!r}: {type(layer).__name__} looks at all steps at once, which neither "
+            "memory='checkpoint' nor truncate allows"
+            for name, layer in network.layers.items()
+            if layer.whole_sequence
+        ]
 
     def _check_regularisers(self, network: Network) -> list[str]:
         spiking = [name for name, layer in network.layers.items() if layer.spiking]
@@ -209,7 +243,10 @@ class Surrogate:
         parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
         for parameter in parameters.values():
             parameter.grad = None
-        with learning_surrogate(self.surrogate):
+        with (
+            shortage_explained(batch.x, self.memory, self.truncate),
+            acting(network, self._surrogate_at(rule_state["step"])) as activity,
+        ):
             loss, scores, run = self._loss(network, batch)
             loss.backward()
         average_gradients(parameters.values(), batch.x.shape[1])
@@ -217,7 +254,9 @@ class Surrogate:
             nn.utils.clip_grad_norm_(parameters.values(), self.optimisation.clip)
         moments = self._step(parameters, rule_state)
         after = {**rule_state, "step": rule_state["step"] + 1, "moments": moments}
-        return _metrics(loss, scores, batch, run), after
+        active = activity.shares()
+        measured = _metrics(loss, scores, batch, run)
+        return {**measured, **({"active": active} if active else {})}, after
 
     def evaluate(self, network: nn.Module, batch: Batch, rule_state: RuleState) -> Metrics:
         """Loss, accuracy, rates and predictions of ``batch``; see `Rule.evaluate`.
@@ -234,18 +273,26 @@ class Surrogate:
 
     def loss_of(self, network: Network, batch: Batch) -> tuple[Tensor, Run]:
         """The loss of a batch, differentiable, and the run it came from."""
-        with learning_surrogate(self.surrogate):
-            loss, _, run = self._loss(network, batch)
+        with acting(network, self.surrogate):
+            loss, _, run = self._loss(network, batch, ("spikes", COUNTS))
         return loss, run
 
-    def _loss(self, network: Any, batch: Batch) -> tuple[Tensor, Tensor, Run]:
-        run: Run = network.run(batch.x)
+    def _surrogate_at(self, step: int) -> SurrogateGradient | None:
+        """What takes the place of the neurons' own in a training step."""
+        if self.window is None or self.surrogate is None:
+            return self.surrogate
+        return self.window.of(self.surrogate, step)
+
+    def _loss(
+        self, network: Any, batch: Batch, record: tuple[str, ...] = (COUNTS,)
+    ) -> tuple[Tensor, Tensor, Run]:
+        run: Run = network.run(batch.x, None, record, self.memory, self.truncate)
         output = run.output.float() if run.output.dtype in _HALF else run.output
         scores = self._decoder(network)(output)
         loss = self.loss(output, scores, batch.y)
         if self.regularisers:
-            spikes = {n: r["spikes"] for n, r in run.records.items() if "spikes" in r}
-            loss = loss + torch.stack([r(spikes) for r in self.regularisers]).sum()
+            counts, steps = _counts(run), len(batch.x)
+            loss = loss + torch.stack([r(counts, steps) for r in self.regularisers]).sum()
         return loss, scores, run
 
     def _step(self, parameters: dict[str, nn.Parameter], rule_state: RuleState) -> dict[str, Any]:
@@ -272,10 +319,16 @@ class Surrogate:
 _HALF = (torch.float16, torch.bfloat16)
 
 
+def _counts(run: Run) -> dict[str, Tensor]:
+    """The spikes of each spiking layer summed over time, (batch, *n)."""
+    return {name: record[COUNTS] for name, record in run.records.items() if COUNTS in record}
+
+
 def _metrics(loss: Tensor, scores: Tensor, batch: Batch, run: Run) -> Metrics:
     """Means over the batch, on the way to the training loop."""
     with torch.no_grad():
-        rates = {n: r["spikes"].mean() for n, r in run.records.items() if "spikes" in r}
+        steps = len(run.output)
+        rates = {n: c.sum() / (c.numel() * steps) for n, c in _counts(run).items()}
         if not _classes(batch):
             return {"loss": loss.detach(), "rates": rates}
         right = (scores.argmax(-1) == batch.y).double().mean()

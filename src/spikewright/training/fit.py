@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from spikewright.borrow import in_mode, streams_kept
+from spikewright.engine.costs import costs_in_force, read_costs, using_costs
 from spikewright.errors import SettingsError
 from spikewright.learning.rule import Rule
 from spikewright.training.batches import Data, check_data
@@ -84,7 +85,8 @@ def fit(
     place = open_place(network, settings)
     check_data(network, data, settings.batch_size)
     _check_validation(data, settings)
-    with streams_kept(), in_mode(network, training=True), Interrupt() as interrupt:
+    costs = using_costs(costs_in_force() if settings.costs is None else read_costs(settings.costs))
+    with costs, streams_kept(), in_mode(network, training=True), Interrupt() as interrupt:
         return _run(network, data, rule, settings, (place, interrupt))
 
 

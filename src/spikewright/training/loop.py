@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from spikewright.training.evaluate import measure
 from spikewright.training.means import Means, flat_metrics
 from spikewright.training.order import epoch_order
 from spikewright.training.progress import step_progress
-from spikewright.training.rates import TrainingWarning, rate_warnings
+from spikewright.training.rates import TrainingWarning, rate_warnings, window_warnings
 from spikewright.training.session import Session, copy_weights, save
 from spikewright.training.settings import FitSettings, Record
 
@@ -115,7 +116,7 @@ def _after_batch(session: Session, metrics: Mapping[str, float]) -> None:
     if settings.log_every is not None and status.total % settings.log_every == 0:
         session.record(_record(session, "batch", Means().add(metrics, 1), status.epoch + 1))
     if status.total == _FIRST_LOOK:
-        _warn(session, session.means.join().result().get("rates", {}))
+        _warn(session, session.means.join().result())
 
 
 def _record(session: Session, kind: str, means: Means, epoch: int) -> Record:
@@ -124,8 +125,9 @@ def _record(session: Session, kind: str, means: Means, epoch: int) -> Record:
     return head | means.join().result() | {"seconds": round(session.status.seconds, 3)}
 
 
-def _warn(session: Session, rates: Mapping[str, float]) -> None:
-    for line in rate_warnings(rates):
+def _warn(session: Session, found: Mapping[str, Any]) -> None:
+    lines = rate_warnings(found.get("rates", {})) + window_warnings(found.get("active", {}))
+    for line in lines:
         about = line.partition(", got")[0]
         if about not in session.status.warned:
             session.status.warned.append(about)
@@ -139,7 +141,7 @@ def _finish_epoch(session: Session) -> None:
     record = _record(session, "train", session.means, status.epoch + 1)
     status.epoch, status.step, session.means = status.epoch + 1, 0, Means()
     session.record(record)
-    _warn(session, record.get("rates", {}))
+    _warn(session, record)
     if _validation_due(session.settings, status.epoch):
         _validate(session, status.epoch)
     _save_last(session)

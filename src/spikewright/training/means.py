@@ -12,7 +12,9 @@ from torch import Tensor
 from spikewright.errors import RuleError
 from spikewright.learning.processes import gather
 
-_RATES = "rates/"
+NESTED = ("rates", "active")
+"""Metrics that are mappings from layers to numbers."""
+
 _NOT_MEANS = ("predictions",)
 
 
@@ -45,9 +47,9 @@ class Means:
         return functools.reduce(Means.merge, gather(self))
 
     def result(self) -> dict[str, Any]:
-        """The means, with rates nested by layer under ``rates``."""
+        """The means, with rates nested by layer under ``rates``, ``active``."""
         flat = {name: self.sums[name] / self.counts[name] for name in self.sums}
-        return nest_rates(flat)
+        return nest(flat)
 
 
 def flat_metrics(metrics: Mapping[str, Any], rule: object) -> dict[str, float]:
@@ -61,8 +63,8 @@ def flat_metrics(metrics: Mapping[str, Any], rule: object) -> dict[str, float]:
     """
     flat: dict[str, float] = {}
     for name, value in metrics.items():
-        if name == "rates":
-            flat |= {_RATES + layer: _number(layer, rate, rule) for layer, rate in value.items()}
+        if name in NESTED:
+            flat |= {f"{name}/{layer}": _number(layer, v, rule) for layer, v in value.items()}
         elif name not in _NOT_MEANS:
             flat[name] = _number(name, value, rule)
     return flat
@@ -79,12 +81,17 @@ def _number(name: str, value: Any, rule: object) -> float:
         ) from None
 
 
-def nest_rates(flat: Mapping[str, float]) -> dict[str, Any]:
-    """Undo the flat naming of rates.
+def nest(flat: Mapping[str, float]) -> dict[str, Any]:
+    """Undo the flat naming of what is measured by layer.
 
-    >>> nest_rates({"loss": 1.0, "rates/hidden": 0.1})
+    >>> nest({"loss": 1.0, "rates/hidden": 0.1})
     {'loss': 1.0, 'rates': {'hidden': 0.1}}
     """
-    nested: dict[str, Any] = {k: v for k, v in flat.items() if not k.startswith(_RATES)}
-    rates = {k.removeprefix(_RATES): v for k, v in flat.items() if k.startswith(_RATES)}
-    return nested | ({"rates": rates} if rates else {})
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        group, _, layer = name.partition("/")
+        if layer and group in NESTED:
+            nested.setdefault(group, {})[layer] = value
+        else:
+            nested[name] = value
+    return nested

@@ -1,7 +1,8 @@
 """Where metrics go: one JSON object a line, and TensorBoard on request.
 
 A line is ``{"kind", "epoch", "step", "loss", "accuracy", "rates": {layer: spikes per step and
-neuron}, "seconds", ...}``. ``kind`` is ``train`` (means over an epoch), ``validation``, ``test``
+neuron}, "seconds", ...}``, with ``"active": {layer: share inside the surrogate's window}`` where
+there is one. ``kind`` is ``train`` (means over an epoch), ``validation``, ``test``
 or ``batch`` (one batch); ``epoch`` and ``step`` count from the start, epochs from 1; ``seconds``
 is time in training up to then. A value that is not finite is ``null``.
 """
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 from spikewright import optional
 from spikewright.errors import CheckpointError, DataError
+from spikewright.training.means import NESTED
 from spikewright.training.settings import Record
 
 FILE = "metrics.jsonl"
@@ -148,5 +150,6 @@ class TensorBoard:
 
 def _curves(record: Record) -> list[tuple[str, float]]:
     flat = {k: v for k, v in record.items() if isinstance(v, int | float) and k != "step"}
-    flat |= {f"rates/{layer}": rate for layer, rate in record.get("rates", {}).items()}
+    for group in NESTED:
+        flat |= {f"{group}/{layer}": value for layer, value in record.get(group, {}).items()}
     return list(flat.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from spikewright.training.means import nest_rates
+from spikewright.training.means import NESTED, nest
 from spikewright.training.settings import Record
 
 _MEMORY = 0.95
@@ -65,15 +65,16 @@ def step_progress(
     >>> step_progress(start, (0, 1), 0.5, {"loss": 2.0}).metrics
     {'loss': 2.0}
     """
-    nested = nest_rates(metrics)
-    rates = nested.pop("rates", {})
+    nested = nest(metrics)
+    rates = nested.get("rates", {})
+    plain = {name: value for name, value in nested.items() if name not in NESTED}
     return replace(
         progress,
         epoch=position[0],
         step=position[1],
         seconds=seconds,
         speed=_speed(progress, seconds),
-        metrics=_blend(progress.metrics, nested),
+        metrics=_blend(progress.metrics, plain),
         rates=_blend(progress.rates, rates),
     )
 

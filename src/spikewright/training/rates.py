@@ -1,4 +1,4 @@
-"""What firing rates say about a network in training."""
+"""What firing rates and windows say about a network in training."""
 
 from __future__ import annotations
 
@@ -37,3 +37,21 @@ def rate_warnings(rates: Mapping[str, float]) -> list[str]:
                 "v_threshold or add a rate regulariser."
             )
     return lines
+
+
+def window_warnings(active: Mapping[str, float]) -> list[str]:
+    """One line for each layer that nothing can teach, with what to change.
+
+    Args:
+        active: mean share of (step, sample, neuron) inside the surrogate's window, by layer.
+
+    >>> window_warnings({"hidden": 0.01})
+    []
+    """
+    return [
+        f"fit: layer {layer!r} must have active neurons to learn, got none inside the surrogate's "
+        "window. Widen it, at the start with window=WindowSchedule(...), or raise the layer's "
+        "input weights: LowerRate cannot rescue a net with no active neuron."
+        for layer, share in active.items()
+        if share == 0
+    ]

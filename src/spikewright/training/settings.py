@@ -41,6 +41,8 @@ class FitSettings:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; by default where the network is. Several
             processes come from torchrun.
         precision: ``"32-true"``, ``"bf16-mixed"`` or ``"64-true"``; by default as the network is.
+        costs: file with a table of what products cost on this machine, by which they run dense
+            or event by event, see `spikewright.engine.costs`; by default the shipped table.
         checkpoint_every: seconds between saves of ``last`` inside an epoch; each epoch's end also
             saves.
         checkpoint_steps: the same in batches.
@@ -64,6 +66,7 @@ class FitSettings:
     keep: str = "last"
     device: str | None = None
     precision: str | None = None
+    costs: str | Path | None = None
     checkpoint_every: float = 60.0
     checkpoint_steps: int | None = None
     log_every: int | None = None
@@ -118,7 +121,8 @@ def plain_settings(settings: FitSettings) -> dict[str, Any]:
     """
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     del values["on_record"]
-    return values | {"folder": None if settings.folder is None else str(settings.folder)}
+    paths = {name: values[name] for name in ("folder", "costs")}
+    return values | {name: None if path is None else str(path) for name, path in paths.items()}
 
 
 def make_settings(settings: FitSettings | None, options: dict[str, Any]) -> FitSettings:

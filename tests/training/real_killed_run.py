@@ -6,9 +6,12 @@ import sys
 
 from training import killed_run, real
 
+EPOCHS = 15
+"""Enough that no run ends before it is killed for the last time."""
+
 
 def train(folder: str) -> None:
-    real.train(real.network(), folder=folder, checkpoint_steps=1)
+    real.train(real.network(), folder=folder, checkpoint_steps=1, epochs=EPOCHS)
 
 
 if __name__ == "__main__":

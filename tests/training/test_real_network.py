@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from spikewright.training import load_checkpoint, read_metrics
-from training import real
+from training import real, real_killed_run
 
 TESTS = Path(__file__).parents[1]
 KILLS = 5
@@ -51,7 +51,7 @@ def test_killed_at_random_moments_and_resumed_equals_an_uninterrupted_run(tmp_pa
     assert done.returncode == 0, f"seed {seed}: {done.stderr}"
     assert json.loads(done.stdout)["kills"] == KILLS
     net = real.network()
-    expected = real.train(net)
+    expected = real.train(net, epochs=real_killed_run.EPOCHS)
     found = load_checkpoint(tmp_path / "last")
     assert same(found.network, dict(net.state_dict())), f"seed {seed}"
     assert same(found.rule_state, expected.rule_state), f"seed {seed}"

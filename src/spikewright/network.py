@@ -202,8 +202,9 @@ class Network(nn.Module):
 
     def _has_reader(self, name: str) -> bool:
         """Whether a layer that takes its input from ``name`` alone gains from lists of events."""
+        layers = self.layers
         return any(
-            sources == (name,) and self.layers[target].reads_events()
+            sources == (name,) and layers[target].reads_events()
             for target, sources in self.sources.items()
         )
 

@@ -22,6 +22,16 @@ class NoAlias(Compiler):
         self.state.flags.noalias = True
 
 
+# How a hand-written kernel is compiled.
+OPTIONS = {
+    "nogil": True,
+    "cache": True,
+    "boundscheck": False,
+    "error_model": "numpy",
+    "pipeline_class": NoAlias,
+}
+
+
 @intrinsic
 def select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
     """``yes if condition else no`` without a branch; both are of one type."""

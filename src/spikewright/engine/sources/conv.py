@@ -25,17 +25,10 @@ from spikewright.engine.runs import (
     transpose_block,
     transpose_block_plus,
 )
-from spikewright.engine.vectorise import NoAlias
+from spikewright.engine.vectorise import OPTIONS
 
 real = "f4"
 
-OPTIONS = {
-    "nogil": True,
-    "cache": True,
-    "boundscheck": False,
-    "error_model": "numpy",
-    "pipeline_class": NoAlias,
-}
 WIDE = np.dtype(real).type
 SIDE = block_side(np.dtype(real).itemsize)
 EVENTS = "i8[::1], i4[::1], u1[::1]"

@@ -7,17 +7,10 @@ import numba
 import numpy as np
 
 from spikewright.engine.runs import dot_run
-from spikewright.engine.vectorise import NoAlias
+from spikewright.engine.vectorise import OPTIONS
 
 real = "f4"
 
-OPTIONS = {
-    "nogil": True,
-    "cache": True,
-    "boundscheck": False,
-    "error_model": "numpy",
-    "pipeline_class": NoAlias,
-}
 WIDE = np.dtype(real).type
 
 

@@ -8,17 +8,10 @@ vectorises. Where windows overlap, gradients are added in the order of torch: wi
 import numba
 import numpy as np
 
-from spikewright.engine.vectorise import NoAlias
+from spikewright.engine.vectorise import OPTIONS
 
 real = "f4"
 
-OPTIONS = {
-    "nogil": True,
-    "cache": True,
-    "boundscheck": False,
-    "error_model": "numpy",
-    "pipeline_class": NoAlias,
-}
 WIDE = np.dtype(real).type
 PLANES = f"i8, i8, {real}[:, :, ::1], {real}[:, :, ::1]"
 WINDOWS = "i8, i8, i8, i8"

@@ -2,17 +2,9 @@
 
 import numba
 
-from spikewright.engine.vectorise import NoAlias
+from spikewright.engine.vectorise import OPTIONS
 
 real = "f4"
-
-OPTIONS = {
-    "nogil": True,
-    "cache": True,
-    "boundscheck": False,
-    "error_model": "numpy",
-    "pipeline_class": NoAlias,
-}
 
 
 @numba.njit(

@@ -15,15 +15,15 @@ from torch.utils import _pytree as pytree
 from spikewright.borrow import streams_kept
 from spikewright.engine.activity import activity_noted
 from spikewright.engine.checks import check_finite, check_sequence
-from spikewright.engine.events import (
+from spikewright.engine.layer import Layer, Shape, State
+from spikewright.engine.products.events import (
     events_for,
     forget_inference,
     is_sequence_of_spikes,
     look_for_events,
 )
-from spikewright.engine.layer import Layer, Shape, State
 from spikewright.engine.segments import Memory, Part, check_memory, run_again, run_in_chunks
-from spikewright.engine.stream import Stream
+from spikewright.engine.stream.stream import Stream
 from spikewright.errors import NetworkError, ParameterError, ShapeError, SpikewrightError, nearest
 from spikewright.units import check_dt, format_seconds
 

@@ -10,7 +10,7 @@ import pytest
 
 from spikewright.benches import fit_costs, to_json
 from spikewright.benches.core.row import Row
-from spikewright.engine.costs import SHIPPED, read_costs
+from spikewright.engine.products.costs import SHIPPED, read_costs
 from spikewright.errors import SettingsError
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from spikewright.engine import gpu
+from spikewright.engine.gpu import backend as gpu
 from spikewright.engine.spike import DEFAULT_SURROGATE
-from spikewright.engine.trace import Needs, Slots, Step
+from spikewright.engine.tracing.trace import Needs, Slots, Step
 
 POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16"}
 TARGETS = {"cuda": (90, 32), "hip": ("gfx942", 64)}

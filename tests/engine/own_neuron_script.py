@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import spikewright as sw
-from spikewright.engine import cpu
+from spikewright.engine.cpu import backend as cpu
 
 
 def refuse(*arguments):

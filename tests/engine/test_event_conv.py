@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spikewright.engine import conv as engine_conv
-from spikewright.engine.conv import choose_way, convolve
-from spikewright.engine.conv_events import input_gradient
-from spikewright.engine.events import attach, events_in, look_for_events
-from spikewright.engine.geometry import Convolution, convolution
+from spikewright.engine.products import conv as engine_conv
+from spikewright.engine.products.conv import choose_way, convolve
+from spikewright.engine.products.conv_events import input_gradient
+from spikewright.engine.products.events import attach, events_in, look_for_events
+from spikewright.engine.products.geometry import Convolution, convolution
 from spikewright.errors import BackendError
 
 # inputs, outputs, groups, sizes, kernel, stride, padding, dilation
@@ -212,7 +212,7 @@ def test_weights_above_the_memory_for_all_parts_are_added_up_in_fewer(
     x = spikes((9, 4, 3, 9, 7), 0.3, torch.float64)
     wanted = with_gradients(plain(case, x, weight, bias), (weight, bias))
     for elements in (1, 2 * weight.numel()):
-        monkeypatch.setattr("spikewright.engine.conv_events.PART_ELEMENTS", elements)
+        monkeypatch.setattr("spikewright.engine.products.conv_events.PART_ELEMENTS", elements)
         y = convolve(x, weight, bias, geometry, "events")
         assert_near(with_gradients(y, (weight, bias)), wanted)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from spikewright.engine.conv import convolve
-from spikewright.engine.events import (
+from spikewright.engine.products.conv import convolve
+from spikewright.engine.products.events import (
     active_of,
     attach,
     events_for,
@@ -18,7 +18,7 @@ from spikewright.engine.events import (
     events_of,
     look_for_events,
 )
-from spikewright.engine.geometry import convolution
+from spikewright.engine.products.geometry import convolution
 
 WINDOWS = {
     "pairs": ((8, 10), 2, None),

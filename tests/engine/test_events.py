@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from spikewright.engine.events import (
+from spikewright.engine.products.events import (
     Events,
     attach,
     events_for,
@@ -118,7 +118,7 @@ def test_a_tensor_that_was_written_to_carries_no_events() -> None:
 def test_a_tensor_without_spikes_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.full((2, 1, 3), 0.5)
     assert look_for_events(x) is None
-    monkeypatch.setattr("spikewright.engine.events.events_in", lambda x: pytest.fail("again"))
+    monkeypatch.setattr(f"{events_of.__module__}.events_in", lambda x: pytest.fail("again"))
     assert look_for_events(x) is None
 
 

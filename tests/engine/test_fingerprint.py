@@ -15,7 +15,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 import spikewright as sw
-from spikewright.engine.fingerprint import Unknown, fingerprint
+from spikewright.engine.tracing.fingerprint import Unknown, fingerprint
 from spikewright.neurons import CubaLIF, Firing
 
 SOURCE = """

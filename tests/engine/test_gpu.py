@@ -15,9 +15,9 @@ import spikewright as sw
 from cases import CASES, F32, F64, Case, distance, nan_memory, run, walk
 from engine.gpu_compile import compiled
 from engine.test_trace import elementary, functions, leaky
-from spikewright.engine import gpu
+from spikewright.engine.gpu import backend as gpu
 from spikewright.engine.scan import choose_backend, scan
-from spikewright.engine.trace import Slots
+from spikewright.engine.tracing.trace import Slots
 from spikewright.errors import BackendError
 
 pytest.importorskip("triton", reason="Triton is not installed")

@@ -11,8 +11,8 @@ import torch
 
 from cases import F32, F64, distance, nan_memory
 from engine.gpu_compile import compile_kernel
-from spikewright.engine import gpu_events
-from spikewright.engine.gpu_events import list_events, product
+from spikewright.engine.gpu import products as gpu_events
+from spikewright.engine.gpu.products import list_events, product
 from spikewright.errors import ShapeError
 
 pytest.importorskip("triton", reason="Triton is not installed")

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 import spikewright as sw
-from spikewright.engine.costs import Costs, Product, using_costs
-from spikewright.engine.events import attach, events_in
-from spikewright.engine.linear import choose_way, linear
+from spikewright.engine.products.costs import Costs, Product, using_costs
+from spikewright.engine.products.events import attach, events_in
+from spikewright.engine.products.linear import choose_way, linear
 from spikewright.errors import BackendError, ParameterError
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}

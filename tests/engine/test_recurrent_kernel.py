@@ -16,8 +16,8 @@ from cases import CASES, F32, F64, Case, Result, distance, nan_memory, threads
 from engine.quadratic import QuadraticIF
 from spikewright.engine import surrogate as s
 from spikewright.engine import threads as engine_threads
-from spikewright.engine.events import active_of, events_for, events_in, events_of
 from spikewright.engine.layer import Layer
+from spikewright.engine.products.events import active_of, events_for, events_in, events_of
 from spikewright.errors import BackendError, ShapeError
 from spikewright.neurons import IF, LI, LIF, AdaptiveLIF, CubaLIF, MultiSynapseLIF
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from spikewright.engine.costs import SHIPPED, Product
-from spikewright.engine.events import active_of, events_for
+from spikewright.engine.products.costs import SHIPPED, Product
+from spikewright.engine.products.events import active_of, events_for
 from spikewright.neurons import Neuron
 
 WINDOWED = sw.surrogate.SuperSpike(width=0.2, window=0.2)

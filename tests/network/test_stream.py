@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 import spikewright as sw
 from engine.quadratic import QuadraticIF
 from network.nets import NETS, leaves, low, sequence, spikes
-from spikewright.engine.stream import Stream
+from spikewright.engine.stream.stream import Stream
 from spikewright.errors import BackendError, NetworkError, ShapeError
 
 

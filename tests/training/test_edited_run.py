@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import spikewright as sw
-from spikewright.engine.costs import SHIPPED
+from spikewright.engine.products.costs import SHIPPED
 from spikewright.errors import CheckpointError
 from spikewright.learning import Batch, Surrogate
 from spikewright.learning.losses import MembraneMSE, VanRossum

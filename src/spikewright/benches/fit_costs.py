@@ -1,8 +1,8 @@
 """What products cost on this machine, dense and event by event: a table for training to use.
 
 ``spikewright bench fit-costs --json FILE`` writes the table that ``costs = FILE`` in the settings
-of a training run, or `spikewright.engine.costs.read_costs`, takes. Each row is a cost in ns on one
-core, beside the shipped one.
+of a training run, or `spikewright.engine.products.costs.read_costs`, takes. Each row is a cost in
+ns on one core, beside the shipped one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import torch
 from torch.nn import functional
 
 from spikewright.benches.core.row import Row
-from spikewright.engine import conv_events
-from spikewright.engine.costs import SHIPPED
-from spikewright.engine.events import Events, events_in
-from spikewright.engine.geometry import convolution
-from spikewright.engine.linear import (
+from spikewright.engine.products import conv_events
+from spikewright.engine.products.costs import SHIPPED
+from spikewright.engine.products.events import Events, events_in
+from spikewright.engine.products.geometry import convolution
+from spikewright.engine.products.linear import (
     flipped,
     listed_input_gradient,
     product,
@@ -55,7 +55,7 @@ def rows() -> Iterator[Row]:
 
 
 def fit() -> dict[str, float]:
-    """Each cost of `spikewright.engine.costs.Costs`, ns, by least squares on one thread."""
+    """Each cost of a `Costs` table, ns, by least squares on one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

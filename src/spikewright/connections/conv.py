@@ -8,10 +8,11 @@ from torch import Tensor
 
 from spikewright.connections.base import AXES, positive, require_axes
 from spikewright.connections.weights import Weighted
-from spikewright.engine import conv, program
-from spikewright.engine.costs import Path, check_path, costs_in_force
-from spikewright.engine.geometry import Convolution, convolution
+from spikewright.engine import program
 from spikewright.engine.layer import Shape, State
+from spikewright.engine.products import conv
+from spikewright.engine.products.costs import Path, check_path, costs_in_force
+from spikewright.engine.products.geometry import Convolution, convolution
 from spikewright.errors import NetworkError, ParameterError
 
 Numbers = int | tuple[int, ...]

@@ -7,8 +7,8 @@ import math
 from torch import Tensor
 
 from spikewright.connections.base import Connection
-from spikewright.engine.events import hand_on
 from spikewright.engine.layer import Shape, State
+from spikewright.engine.products.events import hand_on
 from spikewright.engine.program import Same
 
 

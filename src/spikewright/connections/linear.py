@@ -6,9 +6,9 @@ from torch import Tensor
 
 from spikewright.connections.base import positive
 from spikewright.connections.weights import Weighted
-from spikewright.engine.costs import Path, Product, check_path, costs_in_force
 from spikewright.engine.layer import Shape, State
-from spikewright.engine.linear import Way, choose_way, linear
+from spikewright.engine.products.costs import Path, Product, check_path, costs_in_force
+from spikewright.engine.products.linear import Way, choose_way, linear
 from spikewright.engine.program import MatrixProduct
 from spikewright.errors import NetworkError
 
@@ -21,7 +21,7 @@ class Linear(Weighted):
         out_features: number of outputs.
         bias: whether to add a learnable b.
         path: ``"dense"``, ``"events"`` (one row of weights for each spike of the input) or
-            ``"auto"``, the cheaper one; see `spikewright.engine.linear`.
+            ``"auto"``, the cheaper one; see `spikewright.engine.products.linear`.
 
     Shapes: x (time, batch, in_features) to (time, batch, out_features). ``weight`` is
     (out_features, in_features).

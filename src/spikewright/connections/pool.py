@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from spikewright.connections.base import Connection, fold, require_axes
 from spikewright.connections.conv import Numbers, numbers
-from spikewright.engine.geometry import Convolution, convolution
 from spikewright.engine.layer import Shape, State
-from spikewright.engine.pool import Windows, can_pool, pool
+from spikewright.engine.products.geometry import Convolution, convolution
+from spikewright.engine.products.pool import Windows, can_pool, pool
 from spikewright.engine.program import Maximum, WindowSum
 from spikewright.errors import NetworkError, ParameterError
 

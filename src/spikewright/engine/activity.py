@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from torch import Tensor
 
-from spikewright.engine.events import active_share
+from spikewright.engine.products.events import active_share
 
 
 class Activity:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from spikewright.engine import geometry
 from spikewright.engine.layer import Layer, Shape
-from spikewright.engine.trace import Slots, Step
+from spikewright.engine.products import geometry
+from spikewright.engine.tracing.trace import Slots, Step
 from spikewright.errors import BackendError
 
 Noise = Callable[[Any, int], tuple[Tensor, Any]]

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from spikewright.engine.spike import firing_context
 from spikewright.engine.surrogate import SurrogateGradient
-from spikewright.engine.trace import Step
+from spikewright.engine.tracing.trace import Step
 from spikewright.engine.wiring import Wiring
 
 Outputs = Tensor | tuple[Tensor, ...]

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from spikewright.engine import cpu, gpu
+from spikewright.engine.cpu import backend as cpu
+from spikewright.engine.gpu import backend as gpu
 from spikewright.engine.layer import Shape
-from spikewright.engine.recurrent import scan_recurrent
+from spikewright.engine.recurrent.backend import scan_recurrent
 from spikewright.engine.reference import (
     Feedback,
     Outputs,
@@ -22,7 +23,7 @@ from spikewright.engine.reference import (
 from spikewright.engine.spike import DEFAULT_SURROGATE, surrogate_in_force
 from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
-from spikewright.engine.trace import Step
+from spikewright.engine.tracing.trace import Step
 from spikewright.engine.wiring import Wiring
 from spikewright.errors import BackendError, ShapeError, nearest
 

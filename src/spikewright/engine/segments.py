@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from spikewright.engine import memory
-from spikewright.engine.events import pass_on
 from spikewright.engine.once import differentiable_once
+from spikewright.engine.products.events import pass_on
 from spikewright.errors import ParameterError, nearest
 
 ROUNDING = 4

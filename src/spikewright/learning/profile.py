@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from spikewright.borrow import streams_kept
-from spikewright.engine.events import active_of, events_of, hand_on
 from spikewright.engine.layer import Layer
+from spikewright.engine.products.events import active_of, events_of, hand_on
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.errors import ParameterError
 from spikewright.learning.window import acting

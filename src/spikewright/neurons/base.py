@@ -28,7 +28,7 @@ from spikewright.engine.scan import (
 from spikewright.engine.spike import DEFAULT_SURROGATE
 from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
-from spikewright.engine.trace import Step
+from spikewright.engine.tracing.trace import Step
 from spikewright.engine.wiring import Wiring
 from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError, nearest
 from spikewright.neurons.extras import NoiseState, RefractoryState, with_noise, with_refractory

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikewright.engine.spike import gated
-from spikewright.engine.trace import Step
+from spikewright.engine.tracing.trace import Step
 
 
 class RefractoryState(NamedTuple):

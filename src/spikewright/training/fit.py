@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from spikewright.borrow import in_mode, streams_kept
-from spikewright.engine.costs import costs_in_force, read_costs, using_costs
+from spikewright.engine.products.costs import costs_in_force, read_costs, using_costs
 from spikewright.errors import SettingsError
 from spikewright.learning.rule import Rule
 from spikewright.training.batches import Data, check_data

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from spikewright.engine.costs import costs_in_force
+from spikewright.engine.products.costs import costs_in_force
 from spikewright.errors import CheckpointError
 from spikewright.learning import processes
 from spikewright.training.checkpoint import has_checkpoint

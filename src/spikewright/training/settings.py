@@ -42,7 +42,8 @@ class FitSettings:
             processes come from torchrun.
         precision: ``"32-true"``, ``"bf16-mixed"`` or ``"64-true"``; by default as the network is.
         costs: file with a table of what products cost on this machine, by which they run dense
-            or event by event, see `spikewright.engine.costs`; by default the shipped table.
+            or event by event, see `spikewright.engine.products.costs`; by default the shipped
+            table.
         checkpoint_every: seconds between saves of ``last`` inside an epoch; each epoch's end also
             saves.
         checkpoint_steps: the same in batches.

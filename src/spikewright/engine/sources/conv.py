@@ -16,7 +16,7 @@ of a group, ``width``, lists).
 import numba
 import numpy as np
 
-from spikewright.engine.runs import (
+from spikewright.engine.cpu.runs import (
     add_runs,
     block_side,
     copy_run,
@@ -25,7 +25,7 @@ from spikewright.engine.runs import (
     transpose_block,
     transpose_block_plus,
 )
-from spikewright.engine.vectorise import OPTIONS
+from spikewright.engine.cpu.vectorise import OPTIONS
 
 real = "f4"
 

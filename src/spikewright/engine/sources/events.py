@@ -7,8 +7,8 @@ sample. A row of the lists is one sample at one step, rows in the order (time, b
 import numba
 import numpy as np
 
+from spikewright.engine.cpu.vectorise import NoAlias, count_bits, lowest_bit
 from spikewright.engine.sources.marks import mark_row
-from spikewright.engine.vectorise import NoAlias, count_bits, lowest_bit
 
 real = "f4"
 

@@ -8,7 +8,7 @@ then of neurons, so neither threads nor the cutting of a sequence change a bit.
 import numba
 import numpy as np
 
-from spikewright.engine.vectorise import NoAlias, lowest_bit
+from spikewright.engine.cpu.vectorise import NoAlias, lowest_bit
 
 _PLAIN = {"nogil": True, "boundscheck": False, "error_model": "numpy", "pipeline_class": NoAlias}
 _FUSED = {**_PLAIN, "fastmath": {"contract"}}

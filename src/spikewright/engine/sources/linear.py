@@ -6,8 +6,8 @@
 import numba
 import numpy as np
 
-from spikewright.engine.runs import dot_run
-from spikewright.engine.vectorise import OPTIONS
+from spikewright.engine.cpu.runs import dot_run
+from spikewright.engine.cpu.vectorise import OPTIONS
 
 real = "f4"
 

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from spikewright.engine.vectorise import nonzero_mask, ones_mask
+from spikewright.engine.cpu.vectorise import nonzero_mask, ones_mask
 
 ONE = np.uint64(1)
 

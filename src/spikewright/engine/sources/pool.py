@@ -8,7 +8,7 @@ vectorises. Where windows overlap, gradients are added in the order of torch: wi
 import numba
 import numpy as np
 
-from spikewright.engine.vectorise import OPTIONS
+from spikewright.engine.cpu.vectorise import OPTIONS
 
 real = "f4"
 

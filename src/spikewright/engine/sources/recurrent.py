@@ -2,7 +2,7 @@
 
 import numba
 
-from spikewright.engine.vectorise import OPTIONS
+from spikewright.engine.cpu.vectorise import OPTIONS
 
 real = "f4"
 

@@ -7,7 +7,7 @@ that it can be searched 64 at a time.
 import numba
 import numpy as np
 
-from spikewright.engine.vectorise import NoAlias, lowest_bit, nonzero_mask
+from spikewright.engine.cpu.vectorise import NoAlias, lowest_bit, nonzero_mask
 
 real = "f4"
 

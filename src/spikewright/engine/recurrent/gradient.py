@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikewright.engine.events import Events
-from spikewright.engine.linear import flipped, weight_gradient
-from spikewright.engine.native import native
-from spikewright.engine.recurrent_call import Array, Call
+from spikewright.engine.cpu.native import native
+from spikewright.engine.products.events import Events
+from spikewright.engine.products.linear import flipped, weight_gradient
+from spikewright.engine.recurrent.call import Array, Call
 from spikewright.engine.threads import run_ranges
 
 _COLUMNS = 64

@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from spikewright.engine import memory
-from spikewright.engine.costs import Path, Product, costs_in_force
-from spikewright.engine.events import (
+from spikewright.engine.cpu.native import native
+from spikewright.engine.once import differentiable_once
+from spikewright.engine.products.costs import Path, Product, costs_in_force
+from spikewright.engine.products.events import (
     Events,
     active_of,
     events_of,
     is_sequence_of_spikes,
     look_for_events,
 )
-from spikewright.engine.native import native
-from spikewright.engine.once import differentiable_once
 from spikewright.engine.threads import run_ranges
 
 Array = np.ndarray[Any, Any]

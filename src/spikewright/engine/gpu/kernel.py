@@ -9,9 +9,9 @@ memory at each of them: at a latency of half a microsecond and 3 TB/s some 2 MB 
 way at once, which is eight reads for each of 64,000 lanes.
 
 What is kept for the backward pass and how it goes is as on the CPU (see
-`spikewright.engine.kernel`): the state before every block of steps, and for each block the steps
-again and then in reverse, all in registers. That moves the fewest bytes, which is what limits a
-GPU here even more than a CPU. Coefficient gradients are summed over time for each lane; their
+`spikewright.engine.cpu.kernel`): the state before every block of steps, and for each block the
+steps again and then in reverse, all in registers. That moves the fewest bytes, which is what limits
+a GPU here even more than a CPU. Coefficient gradients are summed over time for each lane; their
 sums over the batch follow in a fixed order, so no atomic addition makes a result depend on chance.
 
 Inputs, outputs and their gradients may be of half precision: they are converted when loaded and
@@ -23,10 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikewright.engine.fields import Field, StepFields
-from spikewright.engine.symbolic import Array, Interpreter
-from spikewright.engine.trace import Needs, StepGraphs
-from spikewright.engine.triton_ops import LANES, TRITON, as_type, print_operation
+from spikewright.engine.gpu.triton_ops import LANES, TRITON, as_type, print_operation
+from spikewright.engine.tracing.fields import Field, StepFields
+from spikewright.engine.tracing.symbolic import Array, Interpreter
+from spikewright.engine.tracing.trace import Needs, StepGraphs
 
 UNROLLED = 8
 _SIZES = ("steps", "lanes", "neurons")

@@ -21,7 +21,7 @@ from spikewright.engine.program import (
     Same,
     WindowSum,
 )
-from spikewright.engine.symbolic import Array
+from spikewright.engine.tracing.symbolic import Array
 
 LINE = 64
 """Values are searched for spikes so many at a time."""

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from spikewright.engine import cache, fingerprint, memory
-from spikewright.engine.events import Marks, attach, events_wanted
-from spikewright.engine.kernel import LANES, backward_source, forward_source, kept_rows
+from spikewright.engine import cache, memory
+from spikewright.engine.cpu.kernel import LANES, backward_source, forward_source, kept_rows
 from spikewright.engine.layer import Shape
 from spikewright.engine.once import differentiable_once
+from spikewright.engine.products.events import Marks, attach, events_wanted
 from spikewright.engine.reference import Outputs
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.threads import run_ranges
-from spikewright.engine.trace import Needs, Slots, Step, trace_reach, trace_step
+from spikewright.engine.tracing import fingerprint
+from spikewright.engine.tracing.trace import Needs, Slots, Step, trace_reach, trace_step
 from spikewright.errors import BackendError
 
 Array = np.ndarray[Any, Any]

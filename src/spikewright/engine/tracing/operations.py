@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from spikewright.engine.symbolic import Term
+from spikewright.engine.tracing.symbolic import Term
 
 _COMPARE = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
 _LOGIC = {

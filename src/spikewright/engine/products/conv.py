@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from spikewright.engine import memory
-from spikewright.engine.conv_events import input_gradient, product, weight_gradient
-from spikewright.engine.costs import Path, Scatter, costs_in_force
-from spikewright.engine.events import Events, active_of, events_of, look_for_events
-from spikewright.engine.geometry import Convolution
-from spikewright.engine.linear import obstacle
 from spikewright.engine.once import differentiable_once
+from spikewright.engine.products.conv_events import input_gradient, product, weight_gradient
+from spikewright.engine.products.costs import Path, Scatter, costs_in_force
+from spikewright.engine.products.events import Events, active_of, events_of, look_for_events
+from spikewright.engine.products.geometry import Convolution
+from spikewright.engine.products.linear import obstacle
 
 _SECOND = "Run the layer with path='dense'."
 CHUNK_ELEMENTS = 1 << 20

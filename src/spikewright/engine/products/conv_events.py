@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from spikewright.engine import memory
-from spikewright.engine.events import Events
-from spikewright.engine.geometry import Convolution, tables
-from spikewright.engine.native import native
-from spikewright.engine.runs import VECTOR_BYTES
+from spikewright.engine.cpu.native import native
+from spikewright.engine.cpu.runs import VECTOR_BYTES
+from spikewright.engine.products.events import Events
+from spikewright.engine.products.geometry import Convolution, tables
 from spikewright.engine.threads import run_ranges
 
 Array = np.ndarray[Any, Any]

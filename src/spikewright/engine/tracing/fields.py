@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spikewright.engine.symbolic import Array, Term
-from spikewright.engine.trace import Needs, StepGraphs
+from spikewright.engine.tracing.symbolic import Array, Term
+from spikewright.engine.tracing.trace import Needs, StepGraphs
 
 
 @dataclass(frozen=True)

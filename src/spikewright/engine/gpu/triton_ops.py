@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from spikewright.engine.operations import Language
+from spikewright.engine.tracing.operations import Language
 
 LANES = 64
 """Lanes of a program: two warps of an NVIDIA device, one wavefront of an AMD one."""

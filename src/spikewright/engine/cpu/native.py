@@ -10,7 +10,7 @@ import numpy as np
 
 from spikewright.engine.cache import load_kernels
 
-_SOURCES = Path(__file__).parent / "sources"
+_SOURCES = Path(__file__).parents[1] / "sources"
 _DTYPE_LINE = 'real = "f4"'
 
 

@@ -21,14 +21,14 @@ from torch.utils import _pytree as pytree
 
 from spikewright import optional
 from spikewright.engine import cache
-from spikewright.engine.cpu import find_needs, flatten, split, stored_plan
-from spikewright.engine.gpu_kernel import backward_source, forward_source, kept_rows
+from spikewright.engine.cpu.backend import find_needs, flatten, split, stored_plan
+from spikewright.engine.gpu.kernel import backward_source, forward_source, kept_rows
+from spikewright.engine.gpu.triton_ops import DEVICE_MATH, HEADER, INTERPRETED_MATH, LANES
 from spikewright.engine.layer import Shape
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.reference import Outputs
 from spikewright.engine.surrogate import SurrogateGradient
-from spikewright.engine.trace import Needs, Slots, Step, trace_step
-from spikewright.engine.triton_ops import DEVICE_MATH, HEADER, INTERPRETED_MATH, LANES
+from spikewright.engine.tracing.trace import Needs, Slots, Step, trace_step
 from spikewright.errors import BackendError
 
 REQUIREMENT = "floating-point tensors on a GPU, with Triton installed"

@@ -16,10 +16,9 @@ from functools import singledispatchmethod
 
 import torch
 
-from spikewright.engine.fields import Field
-from spikewright.engine.geometry import Axis
-from spikewright.engine.geometry import Convolution as Geometry
-from spikewright.engine.numba_ops import HEADER, as_type, print_operation
+from spikewright.engine.cpu.numba_ops import HEADER, as_type, print_operation
+from spikewright.engine.products.geometry import Axis
+from spikewright.engine.products.geometry import Convolution as Geometry
 from spikewright.engine.program import (
     Convolution,
     Delayed,
@@ -34,16 +33,17 @@ from spikewright.engine.program import (
     WindowSum,
 )
 from spikewright.engine.spike import DEFAULT_SURROGATE
-from spikewright.engine.stream_values import arrays, padded
-from spikewright.engine.symbolic import Array, Interpreter
-from spikewright.engine.trace import Slots, trace_step
+from spikewright.engine.stream.values import arrays, padded
+from spikewright.engine.tracing.fields import Field
+from spikewright.engine.tracing.symbolic import Array, Interpreter
+from spikewright.engine.tracing.trace import Slots, trace_step
 from spikewright.errors import SpikewrightError
 
 _NAMES = "steps, batch, w, memory, index, noise, x, y"
 _HEAD = """
 from numba import types
 
-from spikewright.engine.native import native
+from spikewright.engine.cpu.native import native
 
 HELPERS = native("stream", np.dtype("{real}"))
 finite, product, convolve = HELPERS.finite, HELPERS.product, HELPERS.convolve

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from spikewright.engine import memory
-from spikewright.engine.events import (
+from spikewright.engine.cpu.native import native
+from spikewright.engine.once import differentiable_once
+from spikewright.engine.products.events import (
     Events,
     active_of,
     attach,
@@ -20,8 +22,6 @@ from spikewright.engine.events import (
     events_wanted,
     look_for_events,
 )
-from spikewright.engine.native import native
-from spikewright.engine.once import differentiable_once
 from spikewright.engine.threads import run_ranges
 
 Array = np.ndarray[Any, Any]

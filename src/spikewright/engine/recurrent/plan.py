@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from spikewright.engine import cache
-from spikewright.engine.cpu import stored_plan
-from spikewright.engine.recurrent_kernel import backward_source, forward_source
+from spikewright.engine.cpu.backend import stored_plan
+from spikewright.engine.recurrent.kernel import backward_source, forward_source
 from spikewright.engine.surrogate import SurrogateGradient
-from spikewright.engine.trace import Needs, Slots, Step, trace_reach, trace_step
+from spikewright.engine.tracing.trace import Needs, Slots, Step, trace_reach, trace_step
 
 
 @dataclass

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from spikewright.engine import cache
-from spikewright.engine.gpu import interpreted, state_dtype
+from spikewright.engine.gpu.backend import interpreted, state_dtype
 from spikewright.errors import ShapeError
 
-_SOURCE = Path(__file__).parent / "sources" / "gpu_events.py"
+_SOURCE = Path(__file__).parents[1] / "sources" / "gpu_events.py"
 _BLOCK = 128
 MOST = 255
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikewright.engine.fields import Field
-from spikewright.engine.kernel import Source, compose
-from spikewright.engine.numba_ops import as_type, print_operation
-from spikewright.engine.symbolic import Array, Interpreter
-from spikewright.engine.trace import Needs, Reach, StepGraphs
+from spikewright.engine.cpu.kernel import Source, compose
+from spikewright.engine.cpu.numba_ops import as_type, print_operation
+from spikewright.engine.tracing.fields import Field
+from spikewright.engine.tracing.symbolic import Array, Interpreter
+from spikewright.engine.tracing.trace import Needs, Reach, StepGraphs
 
 _IMPORTS = """
 from spikewright.engine.sources.feedback import (

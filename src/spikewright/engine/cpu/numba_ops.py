@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from spikewright.engine.operations import Language
+from spikewright.engine.tracing.operations import Language
 
 _NAMES = {
     torch.float32: "f32",
@@ -18,7 +18,7 @@ import numba
 import numpy as np
 
 from spikewright.engine.sources.marks import mark_row
-from spikewright.engine.vectorise import NoAlias, select
+from spikewright.engine.cpu.vectorise import NoAlias, select
 
 f32, f64, i64, i32 = np.float32, np.float64, np.int64, np.int32
 """

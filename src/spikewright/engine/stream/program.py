@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from spikewright.engine import cache, fingerprint
+from spikewright.engine import cache
 from spikewright.engine.program import (
     Convolution,
     Delayed,
@@ -23,8 +23,9 @@ from spikewright.engine.program import (
     Pointwise,
     WindowSum,
 )
-from spikewright.engine.stream_source import Node, StreamSource
-from spikewright.engine.stream_values import tensors
+from spikewright.engine.stream.source import Node, StreamSource
+from spikewright.engine.stream.values import tensors
+from spikewright.engine.tracing import fingerprint
 from spikewright.errors import BackendError
 
 Entry = Callable[..., int]

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikewright.engine import cpu, memory
-from spikewright.engine.cpu import Sizes
-from spikewright.engine.linear import column_sums
-from spikewright.engine.recurrent_call import SEGMENT, Array, Call, cube, unbounded
-from spikewright.engine.recurrent_gradient import recurrent_weight_gradient
-from spikewright.engine.recurrent_plan import RecurrentPlan
+from spikewright.engine import memory
+from spikewright.engine.cpu import backend as cpu
+from spikewright.engine.cpu.backend import Sizes
+from spikewright.engine.products.linear import column_sums
+from spikewright.engine.recurrent.call import SEGMENT, Array, Call, cube, unbounded
+from spikewright.engine.recurrent.gradient import recurrent_weight_gradient
+from spikewright.engine.recurrent.plan import RecurrentPlan
 from spikewright.engine.threads import run_ranges
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from spikewright.engine.native import native
+from spikewright.engine.cpu.native import native
 from spikewright.engine.threads import run_ranges
 
 Array = np.ndarray[Any, Any]

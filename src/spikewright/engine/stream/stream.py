@@ -17,9 +17,9 @@ from spikewright.engine import memory
 from spikewright.engine.checks import check_finite, check_sequence
 from spikewright.engine.layer import Layer, Shape, State
 from spikewright.engine.program import Feedback, Pointwise, part_of
-from spikewright.engine.stream_program import common_dtype, make_program, structure
-from spikewright.engine.stream_source import Node, naming
-from spikewright.engine.stream_values import pack
+from spikewright.engine.stream.program import common_dtype, make_program, structure
+from spikewright.engine.stream.source import Node, naming
+from spikewright.engine.stream.values import pack
 from spikewright.errors import BackendError, NetworkError, ShapeError
 
 SMALL_WEIGHTS = 1 << 16

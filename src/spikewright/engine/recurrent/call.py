@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from spikewright.engine.cpu import Sizes
-from spikewright.engine.events import Events, Marks
+from spikewright.engine.cpu.backend import Sizes
+from spikewright.engine.products.events import Events, Marks
 from spikewright.engine.wiring import Wiring
 
 Array = np.ndarray[Any, Any]

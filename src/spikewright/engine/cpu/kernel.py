@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import torch
 
-from spikewright.engine.fields import Field, StepFields
-from spikewright.engine.numba_ops import HEADER, as_type, print_operation
-from spikewright.engine.symbolic import Array, Interpreter
-from spikewright.engine.trace import Needs, Reach, StepGraphs
+from spikewright.engine.cpu.numba_ops import HEADER, as_type, print_operation
+from spikewright.engine.tracing.fields import Field, StepFields
+from spikewright.engine.tracing.symbolic import Array, Interpreter
+from spikewright.engine.tracing.trace import Needs, Reach, StepGraphs
 
 LANES = 512
 UNROLLED = 4

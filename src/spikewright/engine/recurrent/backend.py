@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from spikewright.engine import cpu, memory
-from spikewright.engine.cpu import Sizes
-from spikewright.engine.events import attach, events_wanted
-from spikewright.engine.linear import flipped
+from spikewright.engine import memory
+from spikewright.engine.cpu import backend as cpu
+from spikewright.engine.cpu.backend import Sizes
 from spikewright.engine.once import differentiable_once
-from spikewright.engine.recurrent_backward import differentiate
-from spikewright.engine.recurrent_call import Array, Call, cube, make_call, unbounded
-from spikewright.engine.recurrent_plan import RecurrentPlan, find_recurrent_plan
+from spikewright.engine.products.events import attach, events_wanted
+from spikewright.engine.products.linear import flipped
+from spikewright.engine.recurrent.backward import differentiate
+from spikewright.engine.recurrent.call import Array, Call, cube, make_call, unbounded
+from spikewright.engine.recurrent.plan import RecurrentPlan, find_recurrent_plan
 from spikewright.engine.reference import Outputs
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.engine.threads import run_ranges
-from spikewright.engine.trace import Needs, Step
+from spikewright.engine.tracing.trace import Needs, Step
 from spikewright.engine.wiring import Wiring
 from spikewright.errors import ShapeError
 

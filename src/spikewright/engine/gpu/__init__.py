@@ -1,0 +1,1 @@
+"""The GPU backend: the same steps printed as Triton kernels."""

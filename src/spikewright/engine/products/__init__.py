@@ -1,0 +1,1 @@
+"""Products with spikes, dense or event by event: the lists, the costs and the choice."""

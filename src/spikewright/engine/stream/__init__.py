@@ -1,0 +1,1 @@
+"""Networks that take one step at a time, compiled into one kernel."""

@@ -1,0 +1,1 @@
+"""From a step function to graphs of pointwise operations that any backend can print."""

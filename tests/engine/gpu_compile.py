@@ -17,26 +17,38 @@ TARGETS = {"cuda": (90, 32), "hip": ("gfx942", 64)}
 
 
 def compiled(
-    step: Step, slots: Slots, backend: str, sequences: torch.dtype, names: tuple[str, ...]
+    step: Step,
+    slots: Slots,
+    backend: str,
+    sequences: torch.dtype,
+    names: tuple[str, ...],
+    delayed: bool | None = None,
 ) -> Iterator[Any]:
     """Some kernels of ``step``, each compiled for ``backend``.
 
     Args:
         sequences: dtype of inputs, outputs and their gradients.
+        delayed: for a recurrent layer, whether its connection has delays.
     """
     needs = Needs((True,) * len(slots.inputs), (True,) * len(slots.coefficients))
-    plan = gpu.find_plan(step, slots, DEFAULT_SURROGATE, needs)
+    plan = gpu.find_plan(step, slots, DEFAULT_SURROGATE, needs, recurrent=delayed is not None)
+    constants = {"LANES": gpu.LANES} | ({} if delayed is None else {"DELAYED": delayed})
     for name in names:
         kernel = plan.kernel(name)
         kinds = {n: _kind(n, slots.dtype, sequences) for n in kernel.arg_names}
-        yield compile_kernel(kernel, kinds, backend)
+        yield compile_kernel(kernel, kinds, backend, **constants)
+
+
+WHOLE = {"delays": "*i64", "recent": "*i32", "index": "*i32", "whole": "*i1"}
+NUMBERS = ("steps", "lanes", "neurons", "batch", "inputs", "window", "by_input", "by_neuron")
+SEQUENCES = ("x", "y", "d_x", "g_y", "sent", "rows", "weight", "bias")
 
 
 def _kind(name: str, dtype: torch.dtype, sequences: torch.dtype) -> str:
     """Triton's type of an argument of a kernel that runs a step."""
-    if name in ("steps", "lanes", "neurons"):
+    if name in (*NUMBERS, "keep", "pasts"):
         return "i32"
-    return POINTERS[sequences if name.startswith(("x", "y", "d_x", "g_y")) else dtype]
+    return WHOLE.get(name) or POINTERS[sequences if name.startswith(SEQUENCES) else dtype]
 
 
 def compile_kernel(kernel: Any, kinds: dict[str, str], backend: str, **constants: Any) -> Any:

@@ -216,13 +216,6 @@ def test_auto_takes_it_on_a_gpu_and_says_why_where_it_cannot(
         choice("gpu")
 
 
-def test_recurrent_layer_on_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    net = sw.Sequential(sw.Recurrent(sw.LIF(backend="gpu")), dt=1e-3, shape=(4,))
-    with pytest.raises(BackendError, match="a recurrent layer must have backend 'auto'"):
-        net(torch.zeros(3, 2, 4))
-
-
 LEAF = torch.utils._pytree.tree_structure(0)
 SLOTS = Slots(((),), ((),), ((),), (True,), (LEAF, LEAF, LEAF), F32)
 

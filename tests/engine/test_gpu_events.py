@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import spikewright as sw
 from cases import F32, F64, distance, nan_memory
 from engine.gpu_compile import compile_kernel
+from spikewright.engine.gpu import linear as gpu_linear
 from spikewright.engine.gpu import products as gpu_events
+from spikewright.engine.gpu.linear import DeviceCosts, choose
 from spikewright.engine.gpu.products import list_events, product
-from spikewright.errors import ShapeError
+from spikewright.engine.products import linear
+from spikewright.engine.products.costs import Path as Wanted
+from spikewright.engine.products.linear import Way
+from spikewright.errors import BackendError, ShapeError
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -35,19 +43,21 @@ def draw(size: tuple[int, int, int], density: float, dtype: torch.dtype) -> list
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 @pytest.mark.parametrize("density", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_product_and_gradient_of_weights_equal_the_dense_ones(
+def test_product_and_gradients_equal_the_dense_ones(
     size: tuple[int, int, int], density: float, dtype: torch.dtype, device: torch.device
 ) -> None:
     x, weight, gradient = (value.to(device) for value in draw(size, density, dtype))
-    weight.requires_grad_()
+    bias = gradient[0].clone()
+    wanted = [value.requires_grad_() for value in (weight, bias, x)]
     with nan_memory():
-        y = product(list_events(x), weight)
-        (found,) = torch.autograd.grad(y, weight, gradient)
-    wide = [value.detach().cpu().double().numpy() for value in (x, weight, gradient)]
-    limit = 1e-6 if dtype is F32 else 1e-14
-    assert distance(y.detach().cpu(), torch.from_numpy(wide[0] @ wide[1].T)) < limit
-    assert distance(found.cpu(), torch.from_numpy(wide[2].T @ wide[0])) < limit
-    assert y.dtype is found.dtype is dtype
+        y = product(list_events(x), weight, bias, x)
+        found = torch.autograd.grad(y, wanted, gradient)
+    s, w, b, g = (v.detach().cpu().double().numpy() for v in (x, weight, bias, gradient))
+    expected = [s @ w.T + b, g.T @ s, g.sum(0), g @ w]
+    for ours, theirs in zip((y, *found), expected, strict=True):
+        limit = 1e-6 if dtype is F32 else 1e-14
+        assert distance(ours.detach().cpu(), torch.from_numpy(theirs)) < limit
+        assert ours.dtype is dtype
 
 
 def test_rows_are_added_in_the_order_of_the_list(device: torch.device) -> None:
@@ -87,10 +97,81 @@ def test_kernel_compiles_for_each_device_without_fusing(
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kernel, language = gpu_events.kernel(interpreted=False)
     kinds = dict(
-        zip(kernel.arg_names, ["*i64", "*i32", "*u8", "*fp32", "*fp32", "i32"], strict=False)
+        zip(kernel.arg_names, ["*i64", "*i32", "*u8", *["*fp32"] * 3, "i32"], strict=False)
     )
     made = compile_kernel(kernel, kinds, backend, REAL=language.float32, BLOCK=128)
     assert not re.findall(r"fma|v_mad_f|v_fmac", made.asm["ptx" if backend == "cuda" else "amdgcn"])
+
+
+def ways(x: torch.Tensor, weight: torch.Tensor) -> list[str]:
+    """What is chosen for a sequence, for each path, and why."""
+    paths: tuple[Wanted, ...] = ("auto", "events", "dense")
+    return [str(Way(*choose(x, weight, path))) for path in paths]
+
+
+def test_the_choice_is_one_of_shape_and_density(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight = torch.ones(10, 20, device=device)
+    x = torch.zeros(5, 2, 20, device=device)
+    x[1, 1, :2] = 3
+    small = "dense (too small to look for events)"
+    assert ways(x, weight) == [small, "events (asked for)", "dense (asked for)"]
+    monkeypatch.setattr(gpu_linear, "COSTS", DeviceCosts(start=0, read=0, dense=1, add=20))
+    assert ways(x, weight)[0] == "events (1.00% of the inputs are events)"
+    x[1] = 1
+    assert ways(x, weight)[0] == "dense (20.00% of the inputs are events)"
+
+
+def test_what_cannot_be_visited_by_events_runs_dense_and_says_why(device: torch.device) -> None:
+    weight, x = torch.ones(10, 20, device=device), torch.ones(5, 2, 20, device=device)
+    graded = "dense (the input is no sequence of spikes)"
+    assert [ways(bad * x, weight)[1] for bad in (0.5, -1.0, 256.0, torch.nan)] == [graded] * 4
+    for bad in (torch.nan, torch.inf):
+        assert ways(x, bad * weight)[1] == "dense (weights are not finite)"
+    assert ways(x, weight.double())[1] == f"dense (torch.float32 on {x.device})"
+    with torch.autocast(device.type, torch.bfloat16):
+        assert ways(x, weight)[1] == "dense (autocast)"
+
+
+def test_a_product_that_cannot_gain_is_chosen_without_a_look_at_the_input(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(gpu_linear, "survey")
+    x, weight = torch.ones(5, 2, 20, device=device), torch.ones(10, 20, device=device)
+    assert choose(x, weight, "auto") == (None, "too small to look for events")
+    with pytest.raises(NameError):
+        choose(x, weight, "events")
+
+
+def test_a_layer_takes_it_where_its_input_lies_on_a_gpu(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = sw.Linear(30, 7, path="events").to(device)
+    x = draw((12, 30, 1), 0.2, F32)[0].view(4, 3, 30).to(device).requires_grad_()
+    if device.type == "cpu":
+        monkeypatch.setattr(linear, "choose_way", lambda *call: Way(*choose(*call)))
+    results = []
+    for path in ("events", "dense"):
+        layer.path = path
+        y, _ = layer(x)
+        results.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
+    for ours, theirs in zip(*results, strict=True):
+        assert distance(ours.detach(), theirs.detach()) < 1e-6
+
+
+def test_tensors_on_a_gpu_are_asked_about_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_linear, "choose", lambda *call: (None, f"asked {call[2]}"))
+    x: Any = SimpleNamespace(is_cuda=True)
+    assert str(linear.choose_way(x, x, "events")) == "dense (asked events)"
+
+
+def test_a_second_derivative_is_refused(device: torch.device) -> None:
+    x, weight, gradient = (value.to(device) for value in draw((4, 5, 6), 0.5, F32))
+    y = product(list_events(x), weight.requires_grad_())
+    (first,) = torch.autograd.grad(y, weight, gradient.requires_grad_(), create_graph=True)
+    with pytest.raises(BackendError, match="path='dense'"):
+        first.sum().backward()
 
 
 def test_graded_values_and_other_sizes_are_refused() -> None:

@@ -35,6 +35,7 @@ TASKS = (
         for net in ("lif", "cuba")
     ),
     Task("dense", "train", 100, 256, (700, 1024, 20), 0.05),
+    Task("recurrent", "train", 100, 256, (700, 256, 20), 0.05),
 )
 
 

@@ -145,7 +145,9 @@ class Recurrent(Layer):
         return cells.choice(x, wiring)
 
     def _silence(self, x: Tensor, shape: Shape) -> Tensor:
-        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        """No spikes, in the dtype that the neurons give out, whatever the input's."""
+        held = [v for v in (*self.parameters(), *self.buffers(), x) if v.is_floating_point()]
+        dtype = held[0].dtype if held else torch.get_default_dtype()
         return x.new_zeros((x.shape[1], *self.output_shape(shape)), dtype=dtype)
 
     def field_names(self) -> tuple[str, ...]:

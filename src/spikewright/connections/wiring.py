@@ -12,6 +12,7 @@ from spikewright.connections.delayed import Delayed
 from spikewright.connections.delayed_linear import DelayedLinear
 from spikewright.connections.linear import Linear
 from spikewright.engine.layer import Layer
+from spikewright.engine.traced import is_traced
 from spikewright.engine.wiring import Wiring
 
 
@@ -38,7 +39,7 @@ def wiring_of(connection: Layer, spikes: Tensor, state: Any) -> Wiring | str:
         return "its delays are not whole steps"
     if isinstance(connection, DelayedLinear):
         return Wiring(connection.weight, connection.bias, _per_axon(delays, connection), past)
-    one_to_one = torch.eye(spikes.shape[1], dtype=spikes.dtype)
+    one_to_one = torch.eye(spikes.shape[1], dtype=spikes.dtype, device=spikes.device)
     return Wiring(one_to_one, None, delays.expand(spikes.shape[1]).contiguous(), past)
 
 
@@ -59,10 +60,13 @@ def _obstacle(connection: Layer, spikes: Tensor) -> str | None:
         return "its connection has hooks"
     if spikes.ndim != 2:
         return f"its neurons have shape {tuple(spikes.shape[1:])}"
-    if spikes.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+    if spikes.device.type in ("cpu", "cuda") and torch.is_autocast_enabled(spikes.device.type):
         return "autocast"
-    if isinstance(connection, Delayed) and connection.learnable:
-        return "its delays are learnable"
+    if isinstance(connection, Delayed):
+        if connection.learnable:
+            return "its delays are learnable"
+        if is_traced(spikes):
+            return "its delays cannot be read under torch.compile, torch.export and torch.func"
     weight = getattr(connection, "weight", spikes)
     if weight.dtype != spikes.dtype or weight.device != spikes.device:
         return f"weights are {weight.dtype} on {weight.device}, spikes {spikes.dtype}"

@@ -21,9 +21,11 @@ from torch.utils import _pytree as pytree
 
 from spikewright import optional
 from spikewright.engine import cache
+from spikewright.engine.cpu import backend as cpu
 from spikewright.engine.cpu.backend import find_needs, flatten, split, stored_plan
-from spikewright.engine.gpu.kernel import backward_source, forward_source, kept_rows
-from spikewright.engine.gpu.triton_ops import DEVICE_MATH, HEADER, INTERPRETED_MATH, LANES
+from spikewright.engine.gpu import kernel as lone_kernel
+from spikewright.engine.gpu import recurrent_kernel
+from spikewright.engine.gpu.triton_ops import DEVICE_MATH, HEADER, INTERPRETED_MATH
 from spikewright.engine.layer import Shape
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.reference import Outputs
@@ -37,6 +39,8 @@ _SECOND = "Run the layer with backend='reference'."
 _HALF = (torch.float16, torch.bfloat16)
 _DTYPES = (*_HALF, torch.float32, torch.float64)
 _OLDEST = (7, 0)
+LANES = 64
+"""Lanes of a program: two warps of an NVIDIA device, one wavefront of an AMD one."""
 
 
 def obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -97,22 +101,14 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Sizes of one call: steps, batch and the shape of one sample, and the outputs' dtype."""
+class Sizes(cpu.Sizes):
+    """Sizes of one call, and the outputs' dtype."""
 
-    steps: int
-    batch: int
-    features: Shape
-    slots: Slots
     dtype: torch.dtype
 
     @property
     def neurons(self) -> int:
         return math.prod(self.features)
-
-    @property
-    def lanes(self) -> int:
-        return self.batch * self.neurons
 
     @property
     def row(self) -> Shape:
@@ -133,9 +129,8 @@ def scan_gpu(
     Inputs keep their floating dtype, and their gradients have it; outputs are of ``dtype``, state
     and coefficients of `state_dtype`.
     """
-    inputs = pytree.tree_map(lambda x: x if x.dtype in _DTYPES else x.to(dtype), inputs)
-    xs, states, cs, slots = flatten(inputs, state, coefficients, len(features))
-    _check_devices([*xs, *states, *cs])
+    xs, states, cs, slots = flatten(readable(inputs, dtype), state, coefficients, len(features))
+    check_devices([*xs, *states, *cs])
     slots = dataclasses.replace(slots, dtype=state_dtype(dtype))
     plan = find_plan(step, slots, surrogate, find_needs(xs, states, cs))
     sizes = Sizes(xs[0].shape[0], xs[0].shape[1], features, slots, dtype)
@@ -145,7 +140,12 @@ def scan_gpu(
     return outputs, pytree.tree_unflatten(results[count:], slots.trees[1])
 
 
-def _check_devices(tensors: Sequence[Tensor]) -> None:
+def readable(inputs: Any, dtype: torch.dtype) -> Any:
+    """The inputs as they are where a kernel can read them, others as ``dtype``."""
+    return pytree.tree_map(lambda x: x if x.dtype in _DTYPES else x.to(dtype), inputs)
+
+
+def check_devices(tensors: Sequence[Tensor]) -> None:
     """A kernel takes addresses, which mean nothing on another device."""
     device = tensors[0].device
     for tensor in tensors:
@@ -157,25 +157,28 @@ def _check_devices(tensors: Sequence[Tensor]) -> None:
 
 
 @functools.lru_cache(maxsize=512)
-def find_plan(step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None) -> Plan:
+def find_plan(
+    step: Step,
+    slots: Slots,
+    surrogate: SurrogateGradient,
+    needs: Needs | None,
+    recurrent: bool = False,
+) -> Plan:
     """The kernels for ``step``: from this process, from disk, or traced now."""
-    make = functools.partial(_make_plan, step, slots, surrogate, needs)
-    stored = stored_plan(make, step, slots, surrogate, (needs, "gpu"))
+    make = functools.partial(_make_plan, step, slots, surrogate, needs, recurrent)
+    stored = stored_plan(make, step, slots, surrogate, (needs, "gpu", recurrent))
     outputs = [tuple(shape) for shape in stored["outputs"]]
     return Plan(stored["sources"], outputs, stored["single"], stored["planes"], needs)
 
 
 def _make_plan(
-    step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None
+    step: Step, slots: Slots, surrogate: SurrogateGradient, needs: Needs | None, recurrent: bool
 ) -> dict[str, Any]:
     with torch.device("cpu"):  # the user's default may be the GPU; a trace is of CPU scalars
         graphs = trace_step(step, slots, surrogate, needs)
-    sources = {"forward": forward_source(graphs, save=False)}
-    if needs is not None:
-        sources["saving"] = forward_source(graphs, save=True)
-        sources["backward"] = backward_source(graphs, needs)
+    printer = recurrent_kernel if recurrent else lone_kernel
     return {
-        "sources": sources,
+        "sources": printer.sources(graphs, needs),
         "outputs": [list(shape) for shape in graphs.outputs],
         "single": graphs.single,
         "planes": sum(math.prod(shape) for shape in slots.state),
@@ -191,11 +194,11 @@ class _Scan(torch.autograd.Function):
         new = xs[0].new_empty
         outputs = [new((sizes.steps, *sizes.row, *k), dtype=sizes.dtype) for k in plan.outputs]
         last = [new(s.shape, dtype=slots.dtype) for s in states]
-        arguments = [*xs, *(s.contiguous() for s in states), *_spread(cs, sizes), *outputs, *last]
+        arguments = [*xs, *(s.contiguous() for s in states), *spread(cs, sizes), *outputs, *last]
         name = "forward"
         if plan.needs is not None:
             name = "saving"
-            shape = (kept_rows(sizes.steps), plan.planes, sizes.lanes)
+            shape = (lone_kernel.kept_rows(sizes.steps), plan.planes, sizes.lanes)
             saved = new(shape, dtype=slots.dtype)
             arguments.append(saved)
             ctx.set_materialize_grads(False)
@@ -219,46 +222,72 @@ def _backward(
     slots = sizes.slots
     count = len(slots.inputs)
     xs, cs, saved = tensors[:count], tensors[count:-1], tensors[-1]
-    shapes = [(sizes.steps, *sizes.row, *k) for k in plan.outputs]
-    shapes += [(*sizes.row, *k) for k in slots.state]
-    seeds = [
-        saved.new_zeros(shape) if g is None else g.contiguous()
-        for g, shape in zip(grads, shapes, strict=True)
-    ]
+    seeds = seed_gradients(plan, sizes, grads, saved)
     grad_xs = [
         torch.empty_like(x) if wants else None
         for x, wants in zip(xs, plan.needs.inputs, strict=True)
     ]
-    grad_states = [saved.new_empty(shape) for shape in shapes[len(plan.outputs) :]]
-    rows = [
-        math.prod(k) if wants else 0
-        for k, wants in zip(slots.coefficients, plan.needs.coefficients, strict=True)
-    ]
+    grad_states = [torch.empty_like(g, dtype=slots.dtype) for g in seeds[len(plan.outputs) :]]
+    rows = summed_widths(plan, sizes)
     sums = saved.new_empty((sum(rows), sizes.lanes))
     wanted = [g for g in grad_xs if g is not None]
-    arguments = [*xs, *_spread(cs, sizes), saved, *seeds, *wanted, *grad_states, sums]
+    arguments = [*xs, *spread(cs, sizes), saved, *seeds, *wanted, *grad_states, sums]
     _launch(plan, "backward", sizes, arguments)
-    return [*grad_xs, *grad_states, *_coefficient_gradients(sums, rows, cs, sizes)]
+    return [*grad_xs, *grad_states, *coefficient_gradients(sums, rows, cs, sizes)]
+
+
+def seed_gradients(
+    plan: Plan, sizes: Sizes, grads: Sequence[Tensor | None], like: Tensor
+) -> list[Tensor]:
+    """The gradients of outputs and last state that came in; zeros where none came."""
+    shapes = [(sizes.steps, *sizes.row, *k) for k in plan.outputs]
+    shapes += [(*sizes.row, *k) for k in sizes.slots.state]
+    return [
+        like.new_zeros(shape) if g is None else g.contiguous()
+        for g, shape in zip(grads, shapes, strict=True)
+    ]
+
+
+def summed_widths(plan: Plan, sizes: Sizes) -> list[int]:
+    """Numbers in the gradient of each coefficient for one neuron; none where none is wanted."""
+    assert plan.needs is not None
+    return [
+        math.prod(k) if wants else 0
+        for k, wants in zip(sizes.slots.coefficients, plan.needs.coefficients, strict=True)
+    ]
 
 
 def _launch(plan: Plan, name: str, sizes: Sizes, tensors: Sequence[Tensor]) -> None:
-    """Run a kernel over all lanes, on the tensors' device.
+    """Run a kernel over all lanes."""
+    programs = -(-sizes.lanes // LANES)
+    counts = (sizes.steps, sizes.lanes, sizes.neurons)
+    launch(plan.kernel(name), programs, LANES, tensors, counts)
+
+
+def launch(
+    kernel: Any,
+    programs: int,
+    lanes: int,
+    tensors: Sequence[Tensor],
+    counts: Sequence[int],
+    **constants: Any,
+) -> None:
+    """Run a kernel on the tensors' device, a thread for each of the ``lanes`` of a program.
 
     The interpreter computes with NumPy, which would warn about lanes that no result is taken from.
     """
-    kernel = plan.kernel(name)
     with torch.cuda.device_of(tensors[0]), np.errstate(all="ignore"):
-        kernel[(-(-sizes.lanes // LANES),)](
+        kernel[(programs,)](
             *(t.detach() for t in tensors),
-            sizes.steps,
-            sizes.lanes,
-            sizes.neurons,
-            num_warps=LANES // (64 if torch.version.hip else 32),
+            *counts,
+            **constants,
+            LANES=lanes,
+            num_warps=lanes // (64 if torch.version.hip else 32),
             enable_fp_fusion=False,
         )
 
 
-def _spread(cs: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
+def spread(cs: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
     """Each coefficient as it is if all neurons share it, else one for each neuron."""
     slots = sizes.slots
     return [
@@ -267,7 +296,7 @@ def _spread(cs: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
     ]
 
 
-def _coefficient_gradients(
+def coefficient_gradients(
     sums: Tensor, rows: Sequence[int], cs: Sequence[Tensor], sizes: Sizes
 ) -> list[Tensor | None]:
     """Sums over the lanes that share a coefficient, in an order that is always the same."""

@@ -1,6 +1,7 @@
 """Mathematical functions for Triton's interpreter, which has no device library: NumPy's.
 
-A kernel for the interpreter imports this in place of ``triton.language.extra.libdevice``.
+A kernel for the interpreter imports this in place of ``triton.language.extra.libdevice``, and its
+sums in place of Triton's, which are themselves kernels and compiled or not as of Triton's import.
 """
 
 from __future__ import annotations
@@ -38,3 +39,22 @@ sinh, cosh, tanh = map(_on_blocks, (np.sinh, np.cosh, np.tanh))
 asin, acos, atan = map(_on_blocks, (np.arcsin, np.arccos, np.arctan))
 atan2, pow, fmod = map(_on_blocks, (np.arctan2, np.power, np.fmod))
 trunc, rint, erf = map(_on_blocks, (np.trunc, np.rint, _erf))
+
+
+def cumsum(block: Any, axis: int) -> Any:
+    """``triton.language.cumsum``."""
+
+    def add_up(data: Any) -> Any:
+        return np.cumsum(data, axis, dtype=data.dtype)
+
+    return _on_blocks(add_up)(block)
+
+
+def total(block: Any, axis: int) -> Any:
+    """``triton.language.sum`` of a block with one axis."""
+    from triton.language import tensor
+    from triton.runtime.interpreter import TensorHandle
+
+    data = block.handle.data
+    added = np.sum(data, axis, dtype=data.dtype, keepdims=True)
+    return tensor(TensorHandle(added, block.handle.dtype), block.dtype)

@@ -23,15 +23,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikewright.engine.gpu.triton_ops import LANES, TRITON, as_type, print_operation
+from spikewright.engine.gpu.triton_ops import TRITON, as_type, print_operation
 from spikewright.engine.tracing.fields import Field, StepFields
 from spikewright.engine.tracing.symbolic import Array, Interpreter
 from spikewright.engine.tracing.trace import Needs, StepGraphs
 
 UNROLLED = 8
 _SIZES = ("steps", "lanes", "neurons")
+Lines = Sequence[str]
 _PROLOGUE = (
-    f"    lane = tl.program_id(0).to(tl.int64) * {LANES} + tl.arange(0, {LANES})",
+    "    lane = tl.program_id(0).to(tl.int64) * LANES + tl.arange(0, LANES)",
     "    inside = lane < lanes",
     "    neuron = lane % neurons",
     "    row_size = tl.cast(lanes, tl.int64)",
@@ -67,11 +68,24 @@ class Source(StepFields):
     def add(self, depth: int, *lines: str) -> None:
         self.lines += ["    " * depth + line for line in lines]
 
-    def function(self, name: str, arguments: Sequence[str]) -> str:
-        """The function with all lines so far; imports go before it."""
-        head = f"def {name}({', '.join([*arguments, *_SIZES])}):"
-        decorator = f"@triton.jit(do_not_specialize={list(_SIZES)})"
-        return "\n".join([decorator, head, *_PROLOGUE, *self.lines]) + "\n"
+    def function(
+        self,
+        name: str,
+        arguments: Lines,
+        sizes: Lines = _SIZES,
+        prologue: Lines = _PROLOGUE,
+        constants: Lines = ("LANES",),
+    ) -> str:
+        """The function with all lines so far; imports go before it.
+
+        Args:
+            sizes: arguments that are whole numbers.
+            constants: arguments that a kernel is compiled for.
+        """
+        fixed = [f"{constant}: tl.constexpr" for constant in constants]
+        head = f"def {name}({', '.join([*arguments, *sizes, *fixed])}):"
+        decorator = f"@triton.jit(do_not_specialize={list(sizes)})"
+        return "\n".join([decorator, head, *prologue, *self.lines]) + "\n"
 
     def load(self, depth: int, name: str, place: str) -> None:
         self.add(depth, f"{name} = tl.load({place}, inside, 0.0).to({self.kind})")
@@ -90,31 +104,42 @@ class Source(StepFields):
                 place = f"{array}{f.name} + {_offset('lane', f, k)}"
                 self.add(1, f"tl.store({place}, {name}, inside)")
 
-    def load_coefficients(self) -> list[Array]:
+    def load_coefficients(self, depth: int = 1) -> list[Array]:
         """Load the coefficients; one that all neurons share becomes a block like the others."""
         for c in self.shared:
             for k, name in enumerate(c.names()):
-                value = f"tl.broadcast_to(tl.load({c.name} + {k}), [{LANES}])"
-                self.add(1, f"{name} = {value}")
+                value = f"tl.broadcast_to(tl.load({c.name} + {k}), [LANES])"
+                self.add(depth, f"{name} = {value}")
         for c in self.spread:
             for k, name in enumerate(c.names()):
-                self.load(1, name, f"{c.name} + {_offset('neuron', c, k)}")
+                self.load(depth, name, f"{c.name} + {_offset('neuron', c, k)}")
         return [c.terms(self.dtype) for c in self.coefficients]
 
     def load_step(self, fields: Sequence[Field], prefix: str, u: int) -> list[Array]:
         """Load the values of step ``t + u`` of each sequence."""
-        for f in fields:
-            for k, name in enumerate(f.names(prefix, f"_{u}")):
-                self.load(2, name, _place(prefix + f.name, f, k, u))
-        return [f.terms(self.dtype, prefix, f"_{u}") for f in fields]
+        return self.load_row(2, fields, prefix, f"(t + {u})", f"_{u}")
 
     def store_step(
         self, fields: Sequence[Field], values: Sequence[Array], prefix: str, u: int
     ) -> None:
+        self.store_row(2, fields, values, prefix, f"(t + {u})")
+
+    def load_row(
+        self, depth: int, fields: Sequence[Field], prefix: str, row: str, suffix: str = ""
+    ) -> list[Array]:
+        """Load row ``row`` of each sequence."""
+        for f in fields:
+            for k, name in enumerate(f.names(prefix, suffix)):
+                self.load(depth, name, _place(prefix + f.name, f, k, row))
+        return [f.terms(self.dtype, prefix, suffix) for f in fields]
+
+    def store_row(
+        self, depth: int, fields: Sequence[Field], values: Sequence[Array], prefix: str, row: str
+    ) -> None:
         for f, value in zip(fields, values, strict=True):
             for k, term in enumerate(value.flat):
-                place = _place(prefix + f.name, f, k, u)
-                self.add(2, f"tl.store({place}, {as_type(term, self.dtype)}, inside)")
+                place = _place(prefix + f.name, f, k, row)
+                self.add(depth, f"tl.store({place}, {as_type(term, self.dtype)}, inside)")
 
     def carry(self, fields: Sequence[Field], values: Sequence[Array], prefix: str = "") -> None:
         """Hand values to the next turn of the loop; two passes, for one may be another's old."""
@@ -131,7 +156,16 @@ class Source(StepFields):
         return f"saved + (row * {len(self.planes)} + {plane}) * row_size + lane"
 
 
-def forward_source(graphs: StepGraphs, save: bool) -> str:
+def sources(graphs: StepGraphs, needs: Needs | None) -> dict[str, str]:
+    """The kernels ``forward`` and, if a gradient is needed, ``saving`` and ``backward``."""
+    found = {"forward": _forward_source(graphs, save=False)}
+    if needs is not None:
+        found["saving"] = _forward_source(graphs, save=True)
+        found["backward"] = _backward_source(graphs, needs)
+    return found
+
+
+def _forward_source(graphs: StepGraphs, save: bool) -> str:
     """The forward kernel.
 
     Args:
@@ -156,20 +190,20 @@ def forward_source(graphs: StepGraphs, save: bool) -> str:
         s.carry(s.state, now)
     s.store_edge(s.state, "", "last_")
     arguments = [
-        *_names(s.inputs), *_names(s.state), *_names(s.coefficients), *_names(s.outputs),
-        *_names(s.state, "last_"), *(["saved"] if save else []),
+        *names(s.inputs), *names(s.state), *names(s.coefficients), *names(s.outputs),
+        *names(s.state, "last_"), *(["saved"] if save else []),
     ]  # fmt: skip
     return s.function("forward", arguments)
 
 
-def backward_source(graphs: StepGraphs, needs: Needs) -> str:
+def _backward_source(graphs: StepGraphs, needs: Needs) -> str:
     """The backward kernel: the steps of a block once more, then in reverse."""
     s = Source(graphs)
     inputs, summed = s.wanted(needs)
     coefficients = s.load_coefficients()
     s.load_edge(s.state, "g_")
     sums = [name for f in summed for name in f.names("g_")]
-    s.add(1, *(f"{name} = tl.full([{LANES}], 0, {s.kind})" for name in sums))
+    s.add(1, *(f"{name} = tl.full([LANES], 0, {s.kind})" for name in sums))
     for count, loop in reversed(_BACKWARD.items()):
         s.add(1, *loop, _STEP[count])
         _backward_steps(s, count, coefficients, needs)
@@ -177,8 +211,8 @@ def backward_source(graphs: StepGraphs, needs: Needs) -> str:
     for i, name in enumerate(sums):
         s.add(1, f"tl.store(sums + {i} * row_size + lane, {name}, inside)")
     arguments = [
-        *_names(s.inputs), *_names(s.coefficients), "saved", *_names(s.outputs, "g_"),
-        *_names(s.state, "g_"), *_names(inputs, "d_"), *_names(s.state, "first_"), "sums",
+        *names(s.inputs), *names(s.coefficients), "saved", *names(s.outputs, "g_"),
+        *names(s.state, "g_"), *names(inputs, "d_"), *names(s.state, "first_"), "sums",
     ]  # fmt: skip
     return s.function("backward", arguments)
 
@@ -224,7 +258,8 @@ def _retake_steps(
     return arguments, seeds
 
 
-def _names(fields: Sequence[Field], prefix: str = "") -> list[str]:
+def names(fields: Sequence[Field], prefix: str = "") -> list[str]:
+    """What the fields' arrays are called."""
     return [prefix + f.name for f in fields]
 
 
@@ -232,6 +267,6 @@ def _offset(index: str, f: Field, k: int) -> str:
     return index if f.width == 1 else f"{index} * {f.width} + {k}"
 
 
-def _place(array: str, f: Field, k: int, u: int) -> str:
-    """Where element ``k`` of step ``t + u`` of a sequence lies."""
-    return f"{array} + (t + {u}) * row_size * {f.width} + {_offset('lane', f, k)}"
+def _place(array: str, f: Field, k: int, row: str) -> str:
+    """Where element ``k`` of a row of a sequence lies."""
+    return f"{array} + {row} * row_size * {f.width} + {_offset('lane', f, k)}"

@@ -1,6 +1,6 @@
 """How each pointwise ATen operation is written in Triton.
 
-Every value is a block of `LANES` numbers, constants too: one kind of value is all that a loop has
+Every value is a block of ``LANES`` numbers, constants too: one kind of value is all that a loop has
 to carry. Triton's own ``/`` and ``sqrt`` are approximate for float32, so the exact ones are named;
 a minus sign is a product, since Triton takes ``-x`` for ``0 - x``, which loses the sign of zero.
 """
@@ -11,14 +11,15 @@ import torch
 
 from spikewright.engine.tracing.operations import Language
 
-LANES = 64
-"""Lanes of a program: two warps of an NVIDIA device, one wavefront of an AMD one."""
-
 HEADER = """import triton
 import triton.language as tl
 """
-DEVICE_MATH = "from triton.language.extra import libdevice\n"
-INTERPRETED_MATH = "from spikewright.engine import interpreted as libdevice\n"
+DEVICE_MATH = """from triton.language import cumsum, sum as total
+from triton.language.extra import libdevice
+"""
+INTERPRETED_MATH = """from spikewright.engine.gpu import interpreted as libdevice
+from spikewright.engine.gpu.interpreted import cumsum, total
+"""
 
 _BINARY = {
     "add": "{0} + {1}",
@@ -66,7 +67,7 @@ _UNARY = {name: f"libdevice.{name}({{0}})" for name in _LIBRARY} | {
 
 
 def _full(text: str, name: str) -> str:
-    return f"tl.full([{LANES}], {text}, {name})"
+    return f"tl.full([LANES], {text}, {name})"
 
 
 _NAMES = {

@@ -9,13 +9,15 @@ import triton.language as tl
 
 
 @triton.jit(do_not_specialize=["columns"])
-def add_rows(starts, index, count, rows, total, columns, REAL: tl.constexpr, BLOCK: tl.constexpr):
-    """``total[r] = sum of count[e] * rows[index[e]]``, e from starts[r] to starts[r + 1] - 1."""
+def add_rows(
+    starts, index, count, rows, bias, total, columns, REAL: tl.constexpr, BLOCK: tl.constexpr
+):
+    """``total[r] = bias + sum of count[e] rows[index[e]]``, starts[r] <= e < starts[r + 1]."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = column < columns
     width = tl.cast(columns, tl.int64)
-    result = tl.full([BLOCK], 0, REAL)
+    result = tl.load(bias + column, inside, 0.0).to(REAL)
     for e in range(tl.load(starts + row), tl.load(starts + row + 1)):
         source = rows + tl.load(index + e).to(tl.int64) * width
         times = tl.broadcast_to(tl.load(count + e), [BLOCK]).to(REAL)

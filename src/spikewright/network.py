@@ -14,7 +14,8 @@ from torch.utils import _pytree as pytree
 
 from spikewright.borrow import streams_kept
 from spikewright.engine.activity import activity_noted
-from spikewright.engine.checks import check_finite, check_sequence
+from spikewright.engine.checks import check_finite, check_in_graph, check_sequence
+from spikewright.engine.custom_ops.enrolled import enrol
 from spikewright.engine.layer import Layer, Shape, State
 from spikewright.engine.products.events import (
     events_for,
@@ -22,8 +23,9 @@ from spikewright.engine.products.events import (
     is_sequence_of_spikes,
     look_for_events,
 )
-from spikewright.engine.segments import Memory, Part, check_memory, run_again, run_in_chunks
+from spikewright.engine.segments import Memory, Part, check_memory, run_again, run_in_parts
 from spikewright.engine.stream.stream import Stream
+from spikewright.engine.traced import is_traced
 from spikewright.errors import NetworkError, ParameterError, ShapeError, SpikewrightError, nearest
 from spikewright.units import check_dt, format_seconds
 
@@ -64,6 +66,11 @@ class Network(nn.Module):
             _check_layer(type(self).__name__, name, layer)
         self.nodes = nn.ModuleDict(layers)
         self.sources = dict(sources)
+        self.enrolled = enrol(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.enrolled = enrol(self)  # a copy is a network of its own
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -143,9 +150,14 @@ class Network(nn.Module):
             NetworkError: the sequence must run in parts, and a layer needs all of it at once.
         """
         record = tuple(record)
+        if torch.compiler.is_dynamo_compiling():
+            from spikewright.engine.custom_ops.in_graph import run_in_graph
+
+            check_in_graph("network", self.shape, memory)
+            return run_in_graph(self, x, state, (record, memory, truncate))
         self._check_record(record)
         check_memory("network", memory, truncate)
-        x = self._accept(x, state)
+        x = self._accept(x, state, memory)
 
         def part(x: Tensor, state: NetworkState | None) -> Part:
             return self._run_part(x, state, record)
@@ -156,7 +168,9 @@ class Network(nn.Module):
             whole = run_again(part, x, state, parameters, truncate)
         elif truncate is not None:
             self._check_parts()
-            whole = run_in_chunks(part, x, state, truncate)
+            whole = run_in_parts(part, x, state, truncate)
+        elif torch.is_grad_enabled() and not (is_traced(x) or self._needs_whole()):
+            whole = run_in_parts(part, x, state)
         else:
             whole = part(x, state)
         (output, records), counts, after = whole
@@ -190,15 +204,20 @@ class Network(nn.Module):
             forget_inference()
         return Part((values[next(reversed(values))], records), counts, after)
 
+    def _needs_whole(self) -> str | None:
+        """The first layer that must be given all steps at once."""
+        layers = self.layers.items()
+        return next((name for name, it in layers if it.whole_sequence and it.training), None)
+
     def _check_parts(self) -> None:
         """Raise NetworkError unless running a sequence in parts is the same as in one go."""
-        for name, layer in self.layers.items():
-            if layer.whole_sequence and layer.training:
-                raise NetworkError(
-                    f"network: layer {name!r} must be one that can run a sequence in parts, got "
-                    f"{type(layer).__name__}, which while training looks at all steps at once. "
-                    "Use memory='full' without truncate, or leave the layer out."
-                )
+        name = self._needs_whole()
+        if name is not None:
+            raise NetworkError(
+                f"network: layer {name!r} must be one that can run a sequence in parts, got "
+                f"{type(self.layers[name]).__name__}, which while training looks at all steps at "
+                "once. Use memory='full' without truncate, or leave the layer out."
+            )
 
     def _has_reader(self, name: str) -> bool:
         """Whether a layer that takes its input from ``name`` alone gains from lists of events."""
@@ -276,12 +295,14 @@ class Network(nn.Module):
                     f"{name!r}. {nearest(name, sorted(fields))}"
                 )
 
-    def _accept(self, x: Tensor, state: NetworkState | None) -> Tensor:
+    def _accept(self, x: Tensor, state: NetworkState | None, memory: Memory = "full") -> Tensor:
         check_sequence("network", x, self.shape)
         x = self.to_floating(x)
         varies = len(x) == 1 or x.stride(0) != 0
         reads = varies and self._has_reader(INPUT) and is_sequence_of_spikes(x)
-        if not (reads and look_for_events(x)):
+        if is_traced(x):
+            check_in_graph("network", self.shape, memory)
+        elif not (reads and look_for_events(x)):
             check_finite("network", x)
         if self.shape is None:
             self.build(x.shape[2:])

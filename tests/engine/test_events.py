@@ -67,7 +67,7 @@ def test_rows_of_any_strides_are_read() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_number_of_threads_does_not_change_the_lists(threads: int) -> None:
-    x = random_spikes((50, 40, 700), 0.1, 3, torch.float32)
+    x = random_spikes((100, 64, 700), 0.1, 3, torch.float32)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -75,7 +75,7 @@ def test_the_number_of_threads_does_not_change_the_lists(threads: int) -> None:
     finally:
         torch.set_num_threads(before)
     assert events is not None
-    assert np.array_equal(dense(events), x.reshape(2000, 700).numpy())
+    assert np.array_equal(dense(events), x.reshape(6400, 700).numpy())
 
 
 @pytest.mark.parametrize("shape", [(9, 3, 70), (33, 5, 513), (4, 1, 1), (6, 2, 1024)])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from engine.composed import KINDS, make, spikes
 from spikewright import files
 from spikewright.learning import processes
 from spikewright.training import evaluate, fit
@@ -35,6 +36,7 @@ def main(folder: Path) -> None:
     found = evaluate(network, FakeData().test, GradientRule(), rule_state=result.rule_state)
     torch.save(found.confusion, folder / f"confusion-{rank}.pt")
     average(folder, rank)
+    share_gradients(folder, rank)
 
 
 def slow_down_writing() -> None:
@@ -56,6 +58,17 @@ def average(folder: Path, rank: int) -> None:
     processes.average_gradients(parameters, (3, 1)[rank])
     if rank == 0:
         torch.save([p.grad for p in parameters], folder / "gradients.pt")
+
+
+def share_gradients(folder: Path, rank: int) -> None:
+    """Each process takes half of a batch through torch's own data-parallel wrapper."""
+    for kind in KINDS:
+        net = make(kind)
+        x = spikes(net, batch=4)[:, 2 * rank : 2 * rank + 2]
+        shared = torch.nn.parallel.DistributedDataParallel(net)
+        shared(x)[0].square().mean().backward()
+        if rank == 0:
+            torch.save([p.grad for p in net.parameters()], folder / f"shared-{kind}.pt")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from engine.composed import KINDS, make, spikes
 from spikewright.errors import SettingsError
 from spikewright.learning import processes
 from spikewright.training import fit, load_checkpoint, read_metrics
@@ -35,7 +36,7 @@ def joined_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=240)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -93,6 +94,17 @@ def test_average_weights_by_samples_and_gradient_missing_here_is_zero(joined_run
     assert first.tolist() == [2.0, 2.0]
     assert second.tolist() == [0.25]
     assert third is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_parallel_gradients_are_those_of_the_joined_batch(kind: str, joined_run: Path) -> None:
+    net = make(kind)
+    net(spikes(net, batch=4))[0].square().mean().backward()
+    found = torch.load(joined_run / f"shared-{kind}.pt")
+    for ours, parameter in zip(found, net.parameters(), strict=True):
+        assert parameter.grad is not None
+        assert parameter.grad.any()
+        torch.testing.assert_close(ours, parameter.grad, rtol=1e-5, atol=1e-6)
 
 
 def test_processes_do_nothing_when_there_is_one() -> None:

@@ -12,8 +12,9 @@ from spikewright.connections.base import Connection, fold, require_axes
 from spikewright.connections.conv import Numbers, numbers
 from spikewright.engine.layer import Shape, State
 from spikewright.engine.products.geometry import Convolution, convolution
-from spikewright.engine.products.pool import Windows, can_pool, pool
+from spikewright.engine.products.pool import Windows, can_pool, pool, traced_pool
 from spikewright.engine.program import Maximum, WindowSum
+from spikewright.engine.traced import is_traced
 from spikewright.errors import NetworkError, ParameterError
 
 
@@ -77,6 +78,8 @@ class Pool2d(Connection):
         return "cpu (the input is spikes)" if own else "torch (all steps in one call)"
 
     def _pool(self, x: Tensor) -> Tensor:
+        if self.reads_events() and is_traced(x):
+            return traced_pool(x, self.windows())
         if self.reads_events() and can_pool(x, self.windows()):
             return pool(x, self.windows())
         return fold(self.pool, x)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spikewright.engine.layer import Shape
-from spikewright.errors import ShapeError
+from spikewright.errors import NetworkError, ShapeError
 
 
 def check_sequence(where: str, x: Tensor, shape: Shape | None) -> None:
@@ -44,3 +44,18 @@ def check_finite(where: str, x: Tensor) -> None:
         f"{where}: input must be finite, got {x[first].item()} at (time, batch, *features) = "
         f"{first}, {int((~finite).sum())} such values in all. Clean the data, or scale it."
     )
+
+
+def check_in_graph(where: str, shape: Shape | None, memory: str) -> None:
+    """Raise NetworkError unless a network of that shape and memory mode can run on stand-ins."""
+    around = "torch.compile, torch.export or torch.func"
+    if shape is None:
+        raise NetworkError(
+            f"{where}: input shape must be known before {around} runs it, got None. "
+            "Call net.build(shape), or run it once."
+        )
+    if memory != "full":
+        raise NetworkError(
+            f"{where}: memory must be 'full' under {around}, got {memory!r}. "
+            "Leave it out, or run the network outside of them."
+        )

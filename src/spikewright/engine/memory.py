@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -64,8 +65,9 @@ class _Lease(np.ndarray[Any, np.dtype[np.uint8]]):
     block: Any = None
     pool: _Pool | None = None
 
-    def __del__(self) -> None:
-        if self.pool is not None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # Bound above, for at exit the names of this module are gone before the last tensor is.
+        if self.pool is not None and not ending():
             self.pool.give(self.block)
 
 

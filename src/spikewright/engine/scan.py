@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from spikewright.engine import trees
 from spikewright.engine.cpu import backend as cpu
 from spikewright.engine.gpu import backend as gpu
+from spikewright.engine.gpu.recurrent import scan_recurrent_gpu
 from spikewright.engine.layer import Shape
 from spikewright.engine.recurrent.backend import scan_recurrent
 from spikewright.engine.reference import (
@@ -23,6 +24,7 @@ from spikewright.engine.reference import (
 from spikewright.engine.spike import DEFAULT_SURROGATE, surrogate_in_force
 from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.engine.traced import is_traced
 from spikewright.engine.tracing.trace import Step
 from spikewright.engine.wiring import Wiring
 from spikewright.errors import BackendError, ShapeError, nearest
@@ -87,16 +89,25 @@ def scan(
     first, dtype = _check(inputs, coefficients, features)
     surrogate = surrogate_in_force(surrogate)
     choice = choose_backend(first, dtype, backend)
+    traced = choice.backend != "reference" and is_traced(first)
     if choice.backend == "gpu":
         kind = gpu.state_dtype(dtype)
         state, coefficients = _prepare(state, coefficients, first.shape[1], features, kind)
+        if traced:
+            inputs = trees.map_leaves(lambda x: x if x.is_floating_point() else x.to(dtype), inputs)
+            return _registered_scan(
+                step, inputs, state, coefficients, features, surrogate, (dtype, True)
+            )
         return gpu.scan_gpu(step, inputs, state, coefficients, features, surrogate, dtype)
-    inputs = pytree.tree_map(lambda x: x.to(dtype), inputs)
+    inputs = trees.map_leaves(lambda x: x.to(dtype), inputs)
     state, coefficients = _prepare(state, coefficients, first.shape[1], features, dtype)
+    if traced:
+        parts = step, inputs, state, coefficients, features, surrogate
+        return _registered_scan(*parts, (dtype, False))
     if choice.backend == "cpu":
         return cpu.scan_cpu(step, inputs, state, coefficients, features, surrogate)
     outputs, state = scan_reference(step, inputs, state, coefficients, surrogate)
-    return pytree.tree_map(lambda y: y.to(dtype), (outputs, state))
+    return trees.map_leaves(lambda y: y.to(dtype), (outputs, state))
 
 
 def scan_feedback(  # noqa: PLR0913 - scan's own and the feedback
@@ -116,15 +127,36 @@ def scan_feedback(  # noqa: PLR0913 - scan's own and the feedback
         The outputs, the last state, and the feedback to go on with.
     """
     first, dtype = _check(inputs, coefficients, features)
-    inputs = pytree.tree_map(lambda x: x.to(dtype), inputs)
-    state, coefficients = _prepare(state, coefficients, first.shape[1], features, dtype)
     surrogate, wiring = surrogate_in_force(surrogate), feedback.wiring
     choice = choose_recurrent_backend(first, dtype, backend, wiring)
+    on_gpu = choice.backend == "gpu"
+    kind = gpu.state_dtype(dtype) if on_gpu else dtype
+    if not on_gpu:
+        inputs = trees.map_leaves(lambda x: x.to(dtype), inputs)
+    state, c = _prepare(state, coefficients, first.shape[1], features, kind)
     if choice.backend == "reference" or isinstance(wiring, str):
-        return scan_feedback_reference(step, inputs, state, coefficients, surrogate, feedback)
-    outputs, state, past = scan_recurrent(step, inputs, state, coefficients, surrogate, wiring)
+        return scan_feedback_reference(step, inputs, state, c, surrogate, feedback)
+    arguments = step, inputs, state, c, surrogate, wiring
+    if is_traced(first):
+        outputs, state, past = _registered_recurrent_scan(*arguments, (dtype, on_gpu))
+    elif on_gpu:
+        outputs, state, past = scan_recurrent_gpu(*arguments, dtype)
+    else:
+        outputs, state, past = scan_recurrent(*arguments)
     held = past[:-1].transpose(0, 1).contiguous() if len(past) > 1 else None
     return outputs, state, feedback._replace(spikes=past[-1], state=held)
+
+
+def _registered_scan(*arguments: Any) -> tuple[Outputs, Any]:
+    from spikewright.engine.custom_ops.scan import scan
+
+    return scan(*arguments)
+
+
+def _registered_recurrent_scan(*arguments: Any) -> tuple[Outputs, Any, Tensor]:
+    from spikewright.engine.custom_ops.recurrent import recurrent_scan
+
+    return recurrent_scan(*arguments)
 
 
 def choose_recurrent_backend(
@@ -134,27 +166,16 @@ def choose_recurrent_backend(
     choice = choose_backend(x, dtype, backend)
     if choice.backend == "reference":
         return choice
-    if choice.backend == "gpu":
-        return _no_recurrence_on_gpu(backend)
     obstacle = wiring if isinstance(wiring, str) else _other_dtype(wiring.weight, dtype)
     if obstacle is None:
         return Choice(choice.backend, f"{choice.reason}, recurrence inside the kernel")
-    if backend == "cpu":
+    if backend != "auto":
         raise BackendError(
-            "engine.scan: a recurrent layer with backend 'cpu' must have a Linear or a connection "
-            f"with fixed delays of whole steps, got one that cannot go into a kernel: {obstacle}. "
-            "Use backend='auto', which takes the reference for it."
+            f"engine.scan: a recurrent layer with backend {backend!r} must have a Linear or a "
+            "connection with fixed delays of whole steps, got one that cannot go into a kernel: "
+            f"{obstacle}. Use backend='auto', which takes the reference for it."
         )
     return Choice("reference", obstacle)
-
-
-def _no_recurrence_on_gpu(backend: Backend) -> Choice:
-    if backend == "gpu":
-        raise BackendError(
-            "engine.scan: a recurrent layer must have backend 'auto', 'cpu' or 'reference', got "
-            "'gpu', which has no recurrent kernel. Use backend='auto'."
-        )
-    return Choice("reference", "gpu has no recurrent kernel")
 
 
 def _other_dtype(weight: Tensor, dtype: torch.dtype) -> str | None:
@@ -165,8 +186,8 @@ def _prepare(
     state: Any, coefficients: Any, batch: int, features: Shape, dtype: torch.dtype
 ) -> tuple[Any, Any]:
     """State and coefficients in ``dtype``, the state for each sample and neuron."""
-    state = pytree.tree_map(lambda s: _expand(s.to(dtype), batch, features), state)
-    return state, pytree.tree_map(lambda c: c.to(dtype), coefficients)
+    state = trees.map_leaves(lambda s: _expand(s.to(dtype), batch, features), state)
+    return state, trees.map_leaves(lambda c: c.to(dtype), coefficients)
 
 
 def check_backend(backend: Backend) -> Backend:
@@ -213,7 +234,7 @@ def compute_dtype(inputs: list[Tensor], coefficients: list[Tensor]) -> torch.dty
 
 def _check(inputs: Any, coefficients: Any, features: Shape) -> tuple[Tensor, torch.dtype]:
     """The first input, and the dtype of the result."""
-    leaves = pytree.tree_leaves(inputs)
+    leaves = trees.leaves(inputs)
     lead = leaves[0].shape[:2]
     for x in leaves:
         if x.shape[:2] != lead or tuple(x.shape[2 : 2 + len(features)]) != tuple(features):
@@ -226,10 +247,12 @@ def _check(inputs: Any, coefficients: Any, features: Shape) -> tuple[Tensor, tor
             f"engine.scan: time and batch must be at least 1, got {tuple(lead)}. "
             "Leave out empty sequences and batches."
         )
-    return leaves[0], compute_dtype(leaves, pytree.tree_leaves(coefficients))
+    return leaves[0], compute_dtype(leaves, trees.leaves(coefficients))
 
 
 def _expand(s: Tensor, batch: int, features: Shape) -> Tensor:
+    if s.shape == (batch, *features):
+        return s
     trailing = s.shape[1 + len(features) :] if s.ndim > 1 + len(features) else ()
     if s.ndim >= 1 + len(features) and s.shape[0] not in (1, batch):
         raise ShapeError(

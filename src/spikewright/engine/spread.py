@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.engine.traced import is_traced
+
 
 def spread(value: Tensor, shape: tuple[int, ...]) -> Tensor:
     """``value.expand(shape)``; on the CPU its gradient is summed in a fixed order.
@@ -14,7 +16,8 @@ def spread(value: Tensor, shape: tuple[int, ...]) -> Tensor:
     >>> spread(torch.tensor(2.0), (3, 2)).shape
     torch.Size([3, 2])
     """
-    if value.shape == shape or not value.requires_grad or value.device.type != "cpu":
+    known = value.device.type == "cpu" and not is_traced(value)
+    if value.shape == shape or not value.requires_grad or not known:
         return value.expand(shape)
     return _Spread.apply(value, shape)
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import TypeVar
 
 import torch
 
+Made = TypeVar("Made")
 _pool: ThreadPoolExecutor | None = None
 _size = 0
 
@@ -38,6 +41,19 @@ def run_ranges(kernel: Callable[[int, int], None], count: int, work: int) -> Non
     kernel(edges[0], edges[1])
     for future in waiting:
         future.result()
+
+
+def call_apart(function: Callable[[], Made]) -> Made:
+    """``function()`` in a thread of its own, which no mode of the caller reaches.
+
+    Autocast, inference mode, hooks on saved tensors and function transforms hold for one thread.
+
+    >>> with torch.inference_mode():
+    ...     call_apart(torch.is_inference_mode_enabled)
+    False
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, function).result()
 
 
 def _threads(number: int) -> ThreadPoolExecutor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -28,6 +29,7 @@ from spikewright.engine.scan import (
 from spikewright.engine.spike import DEFAULT_SURROGATE
 from spikewright.engine.spread import spread
 from spikewright.engine.surrogate import SurrogateGradient
+from spikewright.engine.traced import is_traced
 from spikewright.engine.tracing.trace import Step
 from spikewright.engine.wiring import Wiring
 from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError, nearest
@@ -103,7 +105,8 @@ class Neuron(Layer):
                 )
         _check_kind(name, "surrogate", self.surrogate, SurrogateGradient, "sw.surrogate.Arctan()")
         _check_kind(name, "firing", self.firing, Firing, "sw.Firing(reset='subtract')")
-        self._kept: tuple[Any, Any] | None = None
+        self._kept: _Kept | None = None
+        self.features: Shape | None = None
         self.options_of_step = dict(options_of_step or {})
         if _takes(type(self).step, "firing"):
             self.options_of_step["firing"] = self.firing
@@ -128,7 +131,7 @@ class Neuron(Layer):
         return shape
 
     def build(self, shape: Shape, dt: float) -> Shape:
-        output = super().build(shape, dt)
+        output = self.features = super().build(shape, dt)
         self.parameter_set.check_step(dt, self.least_tau)
         if self.refractory > 0 and round(self.refractory / dt) < 1:
             raise ParameterError(
@@ -149,7 +152,7 @@ class Neuron(Layer):
 
     def _still(self, batch: int, params: Any) -> Any:
         """A fresh start without its place in the random stream."""
-        features = self.output_shape(self._bound_shape())
+        features = self._bound_features()
         reference = self._example(params)
         state = self.initial(params)
         if state is None:
@@ -185,8 +188,8 @@ class Neuron(Layer):
                     f"{type(self).__name__}: record must name fields of the state, got {name!r}. "
                     f"{nearest(name, self.field_names())}"
                 )
-        params, inputs, inner, wrap = self._prepare(x, state)
-        step, c = self.bound_step(record), self.bound_coefficients(params)
+        c, inputs, inner, wrap = self._prepare(x, state)
+        step = self.bound_step(record)
         outputs, last = scan(step, inputs, inner, c, **self._engine())
         return _first(outputs, wrap(last), record)
 
@@ -194,32 +197,58 @@ class Neuron(Layer):
         self, x: Tensor, state: Any, feedback: Feedback, record: tuple[str, ...] = ()
     ) -> tuple[Tensor, Any, dict[str, Tensor], Feedback]:
         """Like `run`, with the spikes of each step fed back into the next."""
-        params, inputs, inner, wrap = self._prepare(x, state)
-        step, c = self.bound_step(record), self.bound_coefficients(params)
+        c, inputs, inner, wrap = self._prepare(x, state)
+        step = self.bound_step(record)
         outputs, last, feedback = scan_feedback(step, inputs, inner, c, feedback, **self._engine())
         return (*_first(outputs, wrap(last), record), feedback)
 
     def _prepare(self, x: Tensor, state: Any) -> tuple[Any, Any, Any, Callable[[Any], Any]]:
-        """Parameters, inputs and state, and what puts the last state back into the layer's."""
+        """Coefficients, inputs and state, and what puts the last state into the layer's."""
         x = self._accept(x)
-        params = self.params()
-        state = self.initial_state(x.shape[1], params) if state is None else state
-        self._check_state(state, x.shape[1])
+        kept, batch = self._keep(), x.shape[1]
+        params = self.params() if kept is None else None
+        c = self._make_coefficients(params) if kept is None else kept.coefficients
+        if state is None:
+            state = self._start(batch, params, kept)
+        else:
+            self._check_state(state, batch)
         if not isinstance(state, NoiseState):
-            return params, x, state, lambda last: last
-        xi, after = self._draw(state, x.shape[0])
-        return params, (x, xi), state.neuron, lambda last: after._replace(neuron=last)
+            return c, x, state, lambda last: last
+        if is_traced(x):
+            xi, after = self._draw_traced(x, state)
+        else:
+            xi, after = self._draw(state, x.shape[0])
+        return c, (x, xi), state.neuron, lambda last: after._replace(neuron=last)
+
+    def _start(self, batch: int, params: Any, kept: _Kept | None) -> Any:
+        """`initial_state`, worked out once where it is the same at each call."""
+        if kept is None or self.noise:
+            return self.initial_state(batch, params)
+        if kept.batch != batch:
+            with torch.inference_mode(False):
+                kept.batch, kept.start = batch, self._still(batch, self.params())
+        return kept.start
 
     def _draw(self, state: NoiseState, steps: int) -> tuple[Tensor, NoiseState]:
         """Noise for some steps, (steps, batch, *n), and the state with its clock moved on."""
-        features = self.output_shape(self._bound_shape())
-        stored = self.parameter_set.stored()
-        dtype = stored[0].dtype if stored else torch.get_default_dtype()
+        features, dtype = self._bound_features(), self._noise_dtype()
         xi = seeding.normal(0, state.sample, int(state.clock[0]), steps, features, dtype)
         return xi, state._replace(clock=state.clock + steps)
 
+    def _draw_traced(self, x: Tensor, state: NoiseState) -> tuple[Tensor, NoiseState]:
+        """`_draw` where the clock cannot be read yet."""
+        from spikewright.engine.custom_ops.noise import noise
+
+        features, dtype = self._bound_features(), self._noise_dtype()
+        xi = noise(x, state.sample, state.clock, features, dtype)
+        return xi, state._replace(clock=state.clock + x.shape[0])
+
+    def _noise_dtype(self) -> torch.dtype:
+        stored = self.parameter_set.stored()
+        return stored[0].dtype if stored else torch.get_default_dtype()
+
     def _engine(self) -> dict[str, Any]:
-        features = self.output_shape(self._bound_shape())
+        features = self._bound_features()
         return {"features": features, "surrogate": self.surrogate, "backend": self.backend}
 
     def bound_coefficients(self, params: Any = None) -> Any:
@@ -227,14 +256,21 @@ class Neuron(Layer):
 
         Computed once and kept for as long as no parameter is learnable or changed.
         """
-        values = self.parameter_set.stored()
-        if any(value.requires_grad or value.is_inference() for value in values):
+        kept = self._keep()
+        if kept is None:
             return self._make_coefficients(self.params() if params is None else params)
+        return kept.coefficients
+
+    def _keep(self) -> _Kept | None:
+        """What follows from the parameters alone; ``None`` if one is learnable."""
+        values = self.parameter_set.stored()
+        if not values or any(v.requires_grad or v.is_inference() or is_traced(v) for v in values):
+            return None
         key = (self._bound_dt(), *((v.data_ptr(), v._version, v.dtype) for v in values))
-        if self._kept is None or self._kept[0] != key:
+        if self._kept is None or self._kept.key != key:
             with torch.inference_mode(False):
-                self._kept = key, self._make_coefficients(self.params())
-        return self._kept[1]
+                self._kept = _Kept(key, self._make_coefficients(self.params()))
+        return self._kept
 
     def _make_coefficients(self, params: Any) -> Any:
         dt = self._bound_dt()
@@ -323,6 +359,22 @@ class Neuron(Layer):
     def _bound_shape(self) -> Shape:
         assert self.shape is not None
         return self.shape
+
+    def _bound_features(self) -> Shape:
+        """The shape of the neurons, which may be fewer than the inputs."""
+        if self.features is None:
+            self.features = self.output_shape(self._bound_shape())
+        return self.features
+
+
+@dataclass
+class _Kept:
+    """What follows from fixed parameters: coefficients, and a fresh start for a batch size."""
+
+    key: Any
+    coefficients: Any
+    batch: int = 0
+    start: Any = None
 
 
 def _first(

@@ -8,15 +8,22 @@ import math
 import torch
 from torch import Tensor
 
+from spikewright.engine.traced import is_traced
+
 _SERIES_BELOW = 0.5
 _SERIES_TERMS = 14
 
 
-@functools.cache
 def _factors(dtype: torch.dtype) -> Tensor:
-    """1 / (n + 1)! for each term of the series, fit for training wherever it is first made."""
+    """1 / (n + 1)! for each term of the series."""
+    return torch.tensor([1 / math.factorial(n + 1) for n in range(_SERIES_TERMS)], dtype=dtype)
+
+
+@functools.cache
+def _kept_factors(dtype: torch.dtype) -> Tensor:
+    """`_factors`, fit for training wherever they are first made."""
     with torch.inference_mode(False):
-        return torch.tensor([1 / math.factorial(n + 1) for n in range(_SERIES_TERMS)], dtype=dtype)
+        return _factors(dtype)
 
 
 def relative_expm1(z: Tensor) -> Tensor:
@@ -33,7 +40,8 @@ def relative_expm1(z: Tensor) -> Tensor:
     near = torch.where(small, z, torch.zeros_like(z))
     far = torch.where(small, torch.ones_like(z), z)
     order = torch.arange(_SERIES_TERMS, dtype=z.dtype, device=z.device)
-    series = (near[..., None] ** order * _factors(z.dtype).to(z.device)).sum(-1)
+    factors = (_factors if is_traced(z) else _kept_factors)(z.dtype)
+    series = (near[..., None] ** order * factors.to(z.device)).sum(-1)
     return torch.where(small, series, torch.expm1(far) / far)
 
 

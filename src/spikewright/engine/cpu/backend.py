@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from spikewright.engine import cache, memory
+from spikewright.engine import cache, memory, trees
 from spikewright.engine.cpu.kernel import LANES, backward_source, forward_source, kept_rows
 from spikewright.engine.layer import Shape
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.products.events import Marks, attach, events_wanted
 from spikewright.engine.reference import Outputs
 from spikewright.engine.surrogate import SurrogateGradient
-from spikewright.engine.threads import run_ranges
+from spikewright.engine.threads import call_apart, run_ranges
 from spikewright.engine.tracing import fingerprint
 from spikewright.engine.tracing.trace import Needs, Slots, Step, trace_reach, trace_step
 from spikewright.errors import BackendError
@@ -111,14 +110,14 @@ def scan_cpu(
     outputs = results[0] if plan.single else tuple(results[:count])
     if marks is not None:
         attach(results[0], marks, active)
-    return outputs, pytree.tree_unflatten(results[count:], slots.trees[1])
+    return outputs, trees.unflatten(results[count:], slots.trees[1])
 
 
 def flatten(
     inputs: Any, state: Any, coefficients: Any, rank: int
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor], Slots]:
     """The flat arguments of a step and what they look like; ``rank`` axes are a sample's."""
-    parts = [pytree.tree_flatten(tree) for tree in (inputs, state, coefficients)]
+    parts = [trees.flatten(tree) for tree in (inputs, state, coefficients)]
     xs, states, cs = (leaves for leaves, _ in parts)
     trailing = tuple(tuple(c.shape[rank:]) if c.ndim > rank else () for c in cs)
     slots = Slots(
@@ -174,7 +173,7 @@ def stored_plan(
         key = None
     stored = cache.read_plan(key) if key else None
     if stored is None:
-        stored = make()
+        stored = call_apart(make)
         if key:
             cache.write_plan(key, stored)
     return stored
@@ -334,8 +333,11 @@ def coefficient_arrays(cs: Sequence[Tensor], sizes: Sizes) -> list[Array]:
     arrays: list[Array] = []
     slots = sizes.slots
     for c, trailing, shared in zip(cs, slots.coefficients, slots.shared, strict=True):
-        whole = c.detach() if shared else c.detach().expand(*sizes.features, *trailing)
-        arrays.append(side_by_side(whole).reshape(-1, math.prod(trailing)))
+        if shared:
+            arrays.append(c.detach().numpy().reshape(1, -1))
+        else:
+            whole = c.detach().expand(*sizes.features, *trailing)
+            arrays.append(side_by_side(whole).reshape(-1, math.prod(trailing)))
     return arrays
 
 

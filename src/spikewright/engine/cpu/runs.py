@@ -19,12 +19,12 @@ _WORD = ir.IntType(64)
 
 @intrinsic
 def add_runs(  # noqa: PLR0913 - Numba knows no containers that cost nothing
-    typingctx: Any, total: Any, t: Any, length: Any, source: Any, s: Any, starts: Any,
+    typingctx: Any, total: Any, t: Any, length: Any, source: Any, s: Any, starts: Any, step: Any,
     times: Any, first: Any, last: Any,
 ) -> Any:  # fmt: skip
-    """``total[t + n] += times[e] * source[starts[e] + s + n]`` for n from 0 to ``length - 1``.
+    """``total[t + n] += times[e] * source[step * starts[e] + s + n]``, n from 0 to ``length - 1``.
 
-    The e from ``first`` to ``last - 1`` are added one after the other.
+    The e from ``first`` to ``last - 1`` are added one after the other. ``times`` may be ``None``.
     """
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -33,27 +33,29 @@ def add_runs(  # noqa: PLR0913 - Numba knows no containers that cost nothing
         into = _pointer(context, builder, kinds[0], args[0], args[1])
         values = _pointer(context, builder, kinds[3], args[3], args[4])
         starting = _pointer(context, builder, kinds[5], args[5], zero)
-        factors = _pointer(context, builder, kinds[6], args[6], zero)
+        once = isinstance(kinds[7], types.NoneType)
+        factors = None if once else _pointer(context, builder, kinds[7], args[7], zero)
 
         def add(n: Any, lanes: int) -> None:
             place = _vector(builder, into, n, lanes, element)
             here = builder.gep(values, [n])
             sums = cgutils.alloca_once(builder, _type(element, lanes))
             builder.store(builder.load(place, align=1), sums)
-            with _loop(builder, args[7], args[8], 1) as e:
-                offset = builder.load(builder.gep(starting, [e]))
-                factor = _spread(builder, builder.load(builder.gep(factors, [e])), lanes, element)
+            with _loop(builder, args[8], args[9], 1) as e:
+                start = builder.zext(builder.load(builder.gep(starting, [e])), _WORD)
+                offset = builder.mul(start, args[6])
                 value = builder.load(_vector(builder, here, offset, lanes, element), align=1)
-                after = builder.fadd(builder.load(sums), builder.fmul(factor, value))
-                builder.store(after, sums)
+                if factors is not None:
+                    factor = builder.load(builder.gep(factors, [e]))
+                    value = builder.fmul(_spread(builder, factor, lanes, element), value)
+                builder.store(builder.fadd(builder.load(sums), value), sums)
             builder.store(builder.load(sums), place, align=1)
 
         _by_vectors(builder, args[2], element, add)
         return context.get_dummy_value()
 
     long = types.int64
-    signature = types.void(total, long, long, source, long, starts, times, long, long)
-    return signature, codegen
+    return types.void(total, long, long, source, long, starts, long, times, long, long), codegen
 
 
 @intrinsic

@@ -59,10 +59,10 @@ def ones_mask(typingctx: Any, array: Any, first: Any) -> Any:
 
 @intrinsic
 def lowest_bit(typingctx: Any, mask: Any) -> Any:
-    """The place of the lowest bit that is set; ``mask`` must not be zero."""
+    """The place of the lowest bit that is set; 64 if none is."""
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), codegen
 

@@ -18,6 +18,7 @@ from spikewright.engine.products.costs import Path, Scatter, costs_in_force
 from spikewright.engine.products.events import Events, active_of, events_of, look_for_events
 from spikewright.engine.products.geometry import Convolution
 from spikewright.engine.products.linear import obstacle
+from spikewright.engine.traced import is_traced
 
 _SECOND = "Run the layer with path='dense'."
 CHUNK_ELEMENTS = 1 << 20
@@ -59,9 +60,25 @@ def convolve(
         path: ``"dense"``, ``"events"`` (where ``x`` is spikes) or ``"auto"``, the cheaper one
             by the table of costs in force, for the gradient of the weights apart.
     """
+    if is_traced(x):
+        from spikewright.engine.custom_ops import convolutions as registered
+
+        return registered.conv(x, weight, bias, conv, path)
     way = choose_way(x, weight, conv, path)
     if way.events is None:
-        return _dense(x.flatten(0, 1), weight, bias, conv).unflatten(0, x.shape[:2])
+        return dense(x, weight, bias, conv)
+    return convolve_as(way, x, weight, bias, conv)
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor | None, conv: Convolution) -> Tensor:
+    """Torch's convolution of a sequence."""
+    return _dense(x.flatten(0, 1), weight, bias, conv).unflatten(0, x.shape[:2])
+
+
+def convolve_as(
+    way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, conv: Convolution
+) -> Tensor:
+    """The convolution in the way that was chosen, in one piece with its gradients."""
     return _Convolve.apply(x, weight, bias, conv, way, active_of(x))
 
 
@@ -179,12 +196,29 @@ def _dense_gradients(
             gradient.dtype,
         )
     if rows is not None and any(wanted[1:]):
-        rows, (stride, padding, dilation) = _padded(rows, conv)
-        options = (stride, padding, dilation, False, [0] * len(conv.axes), conv.groups)
-        found[1:] = torch.ops.aten.convolution_backward(
-            gradient, rows, weight, [conv.outputs], *options, [False, *wanted[1:]]
-        )[1:]
+        chunk = max(1, CHUNK_ELEMENTS // max(rows[0].numel(), gradient[0].numel()))
+        if torch.is_grad_enabled():
+            chunk = len(rows)
+        for i in range(0, len(rows), chunk):
+            part = slice(i, i + chunk)
+            made = _dense_weight_gradients(gradient[part], rows[part], weight, conv, wanted[1:])
+            found[1:] = [
+                a if b is None else b if a is None else a + b
+                for a, b in zip(made, found[1:], strict=True)
+            ]
     return found
+
+
+def _dense_weight_gradients(
+    gradient: Tensor, rows: Tensor, weight: Tensor, conv: Convolution, wanted: list[bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Torch's gradients of weight and bias; in its work space is a copy of both first arguments."""
+    rows, (stride, padding, dilation) = _padded(rows, conv)
+    options = (stride, padding, dilation, False, [0] * len(conv.axes), conv.groups)
+    _, *found = torch.ops.aten.convolution_backward(
+        gradient, rows, weight, [conv.outputs], *options, [False, *wanted]
+    )
+    return found[0], found[1]
 
 
 def _dense_input_gradient(gradient: Tensor, weight: Tensor, conv: Convolution) -> Tensor:

@@ -108,14 +108,13 @@ class Marks:
         """
         steps, batch, size = len(self.bits), self.batch, self.size
         kernels = native("events", values.dtype)
-        bits, indptr = self.bits, np.zeros(steps * batch + 1, np.int64)
-        work = steps * batch * size // 16
-        run_ranges(lambda i, j: kernels.count_rows(i, j, batch, size, bits, indptr), steps, work)
-        np.cumsum(indptr, out=indptr)
-        index = np.empty(indptr[-1], np.int32)
-        run_ranges(
-            lambda i, j: kernels.list_rows(i, j, batch, size, bits, indptr, index), steps, work
-        )
+        starts, indptr = np.zeros(steps + 1, np.int64), np.zeros(steps * batch + 1, np.int64)
+        kernels.count_steps(0, steps, self.bits, starts)
+        np.cumsum(starts, out=starts)
+        index = np.empty(starts[-1], np.int32)
+        lists = (batch, size, self.bits, starts, indptr, index)
+        work = 5 * self.bits.size + len(index)
+        run_ranges(lambda i, j: kernels.list_rows(i, j, *lists), steps, work)
         if not self.graded.any():
             return Events(indptr, index, NO_COUNTS, size)
         count, rows = np.empty(len(index), np.uint8), values.reshape(steps * batch, size)
@@ -149,6 +148,8 @@ class _Carried:
 
 
 _known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+_passing: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+"""Of tensors of inference mode, whose writes nobody counts; forgotten after a run."""
 _wanted: ContextVar[bool] = ContextVar("events wanted", default=False)
 
 
@@ -159,7 +160,7 @@ def attach(x: Tensor, spikes: Events | Marks, active: Events | Marks | None = No
         spikes: the events, or bits from which they are listed when somebody asks.
         active: the only places where a gradient of ``x`` is of use; ``None`` for all.
     """
-    _known[x] = _Carried(_version(x), spikes, active)
+    _table(x)[x] = _Carried(_version(x), spikes, active)
 
 
 def events_of(x: Tensor) -> Events | None:
@@ -191,7 +192,7 @@ def pass_on(x: Tensor, part: Tensor, first: int) -> Tensor:
     if _carried(x) is not None:
         events, batch = events_of(x), x.shape[1]
         rows = first * batch, (first + len(part)) * batch
-        _known[part] = _Carried(_version(part), events.part(*rows) if events else None)
+        _table(part)[part] = _Carried(_version(part), events.part(*rows) if events else None)
     return part
 
 
@@ -214,7 +215,7 @@ def hand_on(x: Tensor, leaf: Tensor) -> Tensor:
     """``leaf``, which has the values of ``x``, with all that ``x`` carries."""
     carried = _carried(x)
     if carried is not None:
-        _known[leaf] = replace(carried, version=_version(leaf))
+        _table(leaf)[leaf] = replace(carried, version=_version(leaf))
     return leaf
 
 
@@ -224,13 +225,16 @@ def _listed(spikes: Events | Marks | None, x: Tensor) -> Events | None:
 
 def forget_inference() -> None:
     """Let tensors of inference mode, whose writes nobody counts, carry nothing any more."""
-    for x in [x for x in list(_known) if x.is_inference()]:
-        del _known[x]
+    _passing.clear()
 
 
 def _carried(x: Tensor) -> _Carried | None:
-    found: _Carried | None = _known.get(x)
+    found: _Carried | None = _table(x).get(x)
     return found if found is not None and found.version == _version(x) else None
+
+
+def _table(x: Tensor) -> WeakTensorKeyDictionary:
+    return _passing if x.is_inference() else _known
 
 
 def _version(x: Tensor) -> int:

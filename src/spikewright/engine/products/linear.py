@@ -12,6 +12,9 @@ from torch.nn import functional
 
 from spikewright.engine import memory
 from spikewright.engine.cpu.native import native
+from spikewright.engine.cpu.runs import block_side
+from spikewright.engine.gpu import linear as gpu_choice
+from spikewright.engine.gpu import products as gpu
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.products.costs import Path, Product, costs_in_force
 from spikewright.engine.products.events import (
@@ -21,11 +24,13 @@ from spikewright.engine.products.events import (
     is_sequence_of_spikes,
     look_for_events,
 )
+from spikewright.engine.products.weights import derived
 from spikewright.engine.threads import run_ranges
+from spikewright.engine.traced import is_traced
 
 Array = np.ndarray[Any, Any]
 _SECOND = "Run the layer with path='dense'."
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 19
 """Of the output gradient, in a block of rows whose events are sorted by input."""
 
 
@@ -33,7 +38,7 @@ BLOCK_BYTES = 1 << 18
 class Way:
     """How a product runs, and why."""
 
-    events: Events | None
+    events: Events | gpu.Events | None
     reason: str
 
     def __str__(self) -> str:
@@ -56,14 +61,23 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, path: Path = "auto") 
     >>> linear(x, torch.tensor([[3.0, 4.0]]), None, path="events")
     tensor([[[8.]]])
     """
+    if is_traced(x):
+        from spikewright.engine.custom_ops import products as registered
+
+        return registered.linear(x, weight, bias, path)
     way = choose_way(x, weight, path)
     if way.events is None:
         return functional.linear(x, weight, bias)
+    if isinstance(way.events, gpu.Events):
+        y = gpu.product(way.events, weight, bias, x.flatten(0, 1))
+        return y.view(*x.shape[:2], len(weight))
     return _EventProduct.apply(x, weight, bias, way.events, active_of(x))
 
 
 def choose_way(x: Tensor, weight: Tensor, path: Path = "auto") -> Way:
     """Whether the product of ``x`` with ``weight`` runs event by event, and why."""
+    if x.is_cuda:
+        return Way(*gpu_choice.choose(x, weight, path))
     costs = costs_in_force()
     size = Product(x.shape[0] * x.shape[1], x.shape[2], weight.shape[0])
     if path == "dense":
@@ -85,12 +99,18 @@ def choose_way(x: Tensor, weight: Tensor, path: Path = "auto") -> Way:
 
 def obstacle(x: Tensor, weight: Tensor) -> str | None:
     """Why a product cannot run event by event, or ``None``."""
+    kind = obstacle_of_kind(x, weight)
+    if kind:
+        return kind
+    # A weight that no event meets must spoil the result all the same, as it does in a product.
+    return None if derived(weight, is_finite) else "weights are not finite"
+
+
+def obstacle_of_kind(x: Tensor, weight: Tensor) -> str | None:
+    """`obstacle` as far as no value is looked at."""
     if not is_sequence_of_spikes(x) or weight.dtype != x.dtype or weight.device != x.device:
         return f"{x.dtype} on {x.device}"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast"
-    # A weight that no event meets must spoil the result all the same, as it does in a product.
-    return None if bool(torch.isfinite(weight.detach().sum())) else "weights are not finite"
+    return "autocast" if torch.is_autocast_enabled("cpu") else None
 
 
 class _EventProduct(torch.autograd.Function):
@@ -103,7 +123,7 @@ class _EventProduct(torch.autograd.Function):
         events: Events,
         active: Events | None,
     ) -> Tensor:
-        rows = flipped(weight.detach().numpy())
+        rows = derived(weight, rows_of)
         shift = np.zeros(len(weight), rows.dtype) if bias is None else bias.detach().numpy()
         y = memory.empty((*x.shape[:2], len(weight)), x.dtype)
         product(events, rows, shift, y.view(-1, len(weight)).numpy())
@@ -118,7 +138,7 @@ class _EventProduct(torch.autograd.Function):
         values: Array = gradient.numpy()
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_x = _input_gradient(gradient, weight.detach(), ctx.active).view(ctx.shape)
+            grad_x = _input_gradient(gradient, weight, ctx.active).view(ctx.shape)
         if ctx.needs_input_grad[1]:
             grad_weight = torch.from_numpy(weight_gradient(ctx.events, values))
         if ctx.needs_input_grad[2]:
@@ -187,8 +207,19 @@ def flipped(matrix: Array) -> Array:
     out = np.empty(matrix.shape[::-1], matrix.dtype)
     source = np.ascontiguousarray(matrix)
     kernels = native("linear", matrix.dtype)
-    run_ranges(lambda i, j: kernels.flip(i, j, source, out), -(-len(out) // 16), matrix.size)
+    blocks = -(-len(out) // block_side(matrix.itemsize))
+    run_ranges(lambda i, j: kernels.flip(i, j, source, out), blocks, matrix.size // 4)
     return out
+
+
+def rows_of(weight: Tensor) -> Array:
+    """The weights of each input side by side, (inputs, outputs)."""
+    return flipped(weight.detach().numpy())
+
+
+def is_finite(weight: Tensor) -> bool:
+    """Whether no weight is NaN or infinite."""
+    return bool(torch.isfinite(weight.detach().sum()))
 
 
 def _input_gradient(gradient: Tensor, weight: Tensor, active: Events | None) -> Tensor:
@@ -196,8 +227,12 @@ def _input_gradient(gradient: Tensor, weight: Tensor, active: Events | None) -> 
     size = Product(len(gradient), weight.shape[1], weight.shape[0])
     costs = costs_in_force()
     if active is None or size.listed_gradient(costs, active.number) > size.dense(costs):
-        return gradient @ weight
-    rows = flipped(weight.numpy())
+        return torch.mm(
+            gradient,
+            weight.detach(),
+            out=memory.empty((len(gradient), size.inputs), gradient.dtype),
+        )
+    rows = derived(weight, rows_of)
     return torch.from_numpy(listed_input_gradient(active, rows, gradient.numpy()))
 
 

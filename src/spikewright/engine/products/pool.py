@@ -71,6 +71,13 @@ def pool(x: Tensor, windows: Windows) -> Tensor:
     return y
 
 
+def traced_pool(x: Tensor, windows: Windows) -> Tensor:
+    """Pooling of what may be spikes: by `pool` if it is when it runs, else by torch."""
+    from spikewright.engine.custom_ops.convolutions import pool
+
+    return pool(x, windows)
+
+
 class _Pool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, windows: Windows) -> Tensor:

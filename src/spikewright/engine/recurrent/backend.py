@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from spikewright.engine import memory
+from spikewright.engine import memory, trees
 from spikewright.engine.cpu import backend as cpu
 from spikewright.engine.cpu.backend import Sizes
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.products.events import attach, events_wanted
-from spikewright.engine.products.linear import flipped
+from spikewright.engine.products.linear import rows_of
+from spikewright.engine.products.weights import derived
 from spikewright.engine.recurrent.backward import differentiate
 from spikewright.engine.recurrent.call import Array, Call, cube, make_call, unbounded
+from spikewright.engine.recurrent.gradient import sent_spikes
 from spikewright.engine.recurrent.plan import RecurrentPlan, find_recurrent_plan
 from spikewright.engine.reference import Outputs
 from spikewright.engine.surrogate import SurrogateGradient
@@ -51,22 +52,23 @@ def scan_recurrent(
     xs, states, cs, slots = cpu.flatten(inputs, state, coefficients, 1)
     past = wiring.past.to(slots.dtype)
     sizes = Sizes(xs[0].shape[0], xs[0].shape[1], tuple(past.shape[2:]), slots)
-    _check_past(past, sizes)
+    check_past(past, sizes)
     ties = (wiring.weight, wiring.bias, past)
-    plan = find_recurrent_plan(step, slots, surrogate, _needs(xs, states, cs, ties), wiring.kind)
+    plan = find_recurrent_plan(
+        step, slots, surrogate, recurrent_needs(xs, states, cs, ties), wiring.kind
+    )
     call = make_call(sizes, wiring, plan.local)
     results = _Recurrence.apply(plan, call, *xs, *states, *cs, *ties)
     spikes, count = results[0], len(plan.outputs)
-    if plan.needs is not None and wiring.weight.requires_grad:
-        call.events = call.marks.events(spikes.detach().numpy())
     if events_wanted():
         attach(spikes, call.events or call.marks, call.active)
-    after = torch.cat([past, spikes[-len(past) :]])[-len(past) :]
+    after = torch.cat([past, results[-1]])[-len(past) :]
     outputs = spikes if plan.single else tuple(results[:count])
-    return outputs, pytree.tree_unflatten(results[count:], slots.trees[1]), after
+    return outputs, trees.unflatten(results[count:-1], slots.trees[1]), after
 
 
-def _check_past(past: Tensor, sizes: Sizes) -> None:
+def check_past(past: Tensor, sizes: Sizes) -> None:
+    """Raise ShapeError unless the spikes from before are of the input's batch size."""
     if past.shape[1] != sizes.batch:
         raise ShapeError(
             f"engine.recurrent: state must be of the input's batch size {sizes.batch}, got "
@@ -74,7 +76,7 @@ def _check_past(past: Tensor, sizes: Sizes) -> None:
         )
 
 
-def _needs(
+def recurrent_needs(
     xs: list[Tensor], states: list[Tensor], cs: list[Tensor], ties: Sequence[Tensor | None]
 ) -> Needs | None:
     """Like `cpu.find_needs`; the gradient of the drive is needed in any case."""
@@ -89,7 +91,7 @@ class _Recurrence(torch.autograd.Function):
         slots = call.sizes.slots
         xs, states, rest = cpu.split(arguments, slots)
         cs, (weight, bias, past) = rest[:-3], arguments[-3:]
-        rows = flipped(weight.detach().numpy())
+        rows = derived(weight, rows_of)
         lead = (call.sizes.steps, call.sizes.batch, call.neurons)
         outputs = [memory.empty((*lead, *k), slots.dtype) for k in plan.outputs]
         last = [torch.from_numpy(np.array(s.detach().numpy(), order="C")) for s in states]
@@ -105,12 +107,14 @@ class _Recurrence(torch.autograd.Function):
             cube(past.contiguous()),
         )
         made = (call.marks.bits, call.marks.graded, drive.numpy(), *(k.numpy() for k in kept))
-        _run(plan, call, unbounded(weight), arrays, made)
+        _run(plan, call, derived(weight, unbounded), arrays, made)
         if plan.needs is not None:
+            spikes = sent_spikes(call, outputs[0]) if weight.requires_grad else None
             ctx.set_materialize_grads(False)
-            ctx.save_for_backward(drive, *xs[1:], *cs, *kept, weight, past, outputs[0])
+            ctx.save_for_backward(drive, *xs[1:], *cs, *kept, weight, past, spikes)
             ctx.plan, ctx.call, ctx.rows = plan, call, rows
-        return (*outputs, *last)
+        # A result of its own: the gradient of a slice of the spikes would be as large as they are.
+        return (*outputs, *last, outputs[0][-len(past) :].clone())
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:

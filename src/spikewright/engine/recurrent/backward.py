@@ -13,6 +13,7 @@ from spikewright.engine import memory
 from spikewright.engine.cpu import backend as cpu
 from spikewright.engine.cpu.backend import Sizes
 from spikewright.engine.products.linear import column_sums
+from spikewright.engine.products.weights import derived
 from spikewright.engine.recurrent.call import SEGMENT, Array, Call, cube, unbounded
 from spikewright.engine.recurrent.gradient import recurrent_weight_gradient
 from spikewright.engine.recurrent.plan import RecurrentPlan
@@ -32,7 +33,7 @@ def differentiate(
     Args:
         rows: the weights from each neuron, (neurons, inputs).
         tensors: what the forward pass saved.
-        grads: of the outputs and of the last state.
+        grads: of the outputs, of the last state and of the spikes of the last steps.
         wanted: which of the results are wanted.
     """
     assert plan.needs is not None
@@ -42,8 +43,9 @@ def differentiate(
     kept, (weight, past, spikes) = tensors[-3 - fields : -3], tensors[-3:]
     lead = (sizes.batch, call.neurons)
     shapes = [(sizes.steps, *lead, *k) for k in plan.outputs] + [(*lead, *k) for k in slots.state]
+    shapes.append((min(len(past), sizes.steps), *lead))
     seeds = [cpu.seed(g, shape, slots.dtype) for g, shape in zip(grads, shapes, strict=True)]
-    carried = [np.array(g, order="C") for g in seeds[outputs:]]
+    carried = [np.array(g, order="C") for g in seeds[outputs:-1]]
     grad_xs = [
         memory.empty((sizes.steps, *lead, *k), slots.dtype) if wants else None
         for k, wants in zip(slots.inputs, plan.needs.inputs, strict=True)
@@ -62,12 +64,13 @@ def differentiate(
         *(g.reshape(sizes.batch, -1) for g in carried),
         *(cube(g) for g in grad_xs if g is not None),
         *sums,
+        seeds[-1],
         grad_past,
         weight.detach().numpy(),
         rows,
         call.delays,
     )
-    _run(plan, call, unbounded(weight), arrays)
+    _run(plan, call, derived(weight, unbounded), arrays)
     assert grad_xs[0] is not None
     drive = cube(grad_xs[0])
     return [

@@ -15,18 +15,26 @@ from spikewright.engine.threads import run_ranges
 _COLUMNS = 64
 
 
-def recurrent_weight_gradient(call: Call, past: Tensor, spikes: Tensor, drive: Array) -> Tensor:
+def sent_spikes(call: Call, spikes: Tensor) -> Tensor | None:
+    """List the spikes for the gradient of the weights; ``None`` if it needs no more than that."""
+    call.events = call.marks.events(spikes.detach().numpy())
+    return spikes if call.events is None or call.kind != "now" else None
+
+
+def recurrent_weight_gradient(
+    call: Call, past: Tensor, spikes: Tensor | None, drive: Array
+) -> Tensor:
     """``dW[i, j] = sum over t and b of s[t - 1 - delay_ij, b, j] drive[t, b, i]``.
 
     A drive that is not finite also meets the neurons that sent nothing.
 
     Args:
         past: spikes before the first step, (steps, batch, neurons).
-        spikes: those of the sequence, (time, batch, neurons).
+        spikes: those of the sequence, (time, batch, neurons); ``None`` where `sent_spikes` was.
         drive: the gradient of the drive, (time, batch, inputs).
     """
     batch, events = call.sizes.batch, None if call.broken.any() else call.events
-    sent = (len(spikes) - 1) * batch
+    sent = (len(drive) - 1) * batch
     before: Array = past.detach().numpy()
     if call.kind == "now" and events is not None:
         flat = drive.reshape(len(drive) * batch, -1)
@@ -34,10 +42,21 @@ def recurrent_weight_gradient(call: Call, past: Tensor, spikes: Tensor, drive: A
         if before.any():
             total = total + flipped(_gradient(call, before, 0, drive))
         return torch.from_numpy(total)
-    rows = _gradient(call, spikes.detach().numpy()[:-1], 1, drive, events)
+    values = _dense(call) if spikes is None else spikes.detach().numpy()
+    rows = _gradient(call, values[:-1], 1, drive, events)
     if before.any() or call.broken.any():
         rows = rows + _gradient(call, before, 1 - len(before), drive)
     return torch.from_numpy(flipped(rows))
+
+
+def _dense(call: Call) -> Array:
+    """The spikes that `sent_spikes` listed, (time, batch, neurons)."""
+    events, kind = call.events, call.sizes.slots.dtype
+    assert events is not None
+    values = np.zeros((events.rows, events.features), torch.empty(0, dtype=kind).numpy().dtype)
+    row = np.repeat(np.arange(events.rows), np.diff(events.indptr))
+    values[row, events.index] = events.count if len(events.count) else 1
+    return values.reshape(call.sizes.steps, call.sizes.batch, -1)
 
 
 def _gradient(

@@ -95,6 +95,9 @@ def backward_source(graphs: StepGraphs, needs: Needs, kind: str, local: bool) ->
     _retake_segment(s)
     s.add(3, "for u in range(count - 1, -1, -1):", "    t = t0 + u")
     _pull_gradients(s, kind, local)
+    s.add(4, "last = t - steps + g_recent.shape[0]", "if last >= 0:")
+    s.add(5, "for g in range(width):", "    for l in range(size):")
+    s.add(7, "pull[g, l] += g_recent[last, b0 + g, l]")
     s.add(4, "for g in range(width):", "    b = b0 + g")
     _backward_step(s, wanted, summed)
     s.add(2, "for m in range(g_past.shape[0]):", "    for b in range(b0, b0 + width):")
@@ -108,6 +111,7 @@ def backward_source(graphs: StepGraphs, needs: Needs, kind: str, local: bool) ->
         *_arrays(s, s.state, _TABLE, "g_"),
         *_arrays(s, wanted, _CUBE, "d_"),
         *_arrays(s, summed, _TABLE, "sum_"),
+        ("g_recent", s.kind(_CUBE)),
         ("g_past", s.kind(_CUBE)),
         ("weight", s.kind(_TABLE)),
         ("rows", s.kind(_TABLE)),

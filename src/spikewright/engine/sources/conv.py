@@ -157,7 +157,7 @@ def weight_gradient(
     stride = kernels.shape[1] // (groups * in_group)
     lists = np.empty(sizes[6] + 2, np.int64)
     start, times = np.empty(plane, np.int64), np.ones(plane, grid.dtype)
-    cells, ones = np.arange(places) * width, np.ones(places, grid.dtype)
+    cells = np.arange(places)
     grid[:] = 0
     for part in range(first, last):
         total, shift = kernels[part], bias[part]
@@ -167,7 +167,7 @@ def weight_gradient(
             e, end = indptr[r], indptr[r + 1]
             for g in range(groups):
                 read_wide(y, r, g * width, dense, grid, sizes)
-                add_runs(shift, g * width, width, dense, 0, cells, ones, 0, places)
+                add_runs(shift, g * width, width, dense, 0, cells, width, None, 0, places)
                 for c in range(g * in_group, (g + 1) * in_group):
                     if e == end or index[e] >= (c + 1) * plane:
                         continue
@@ -178,7 +178,7 @@ def weight_gradient(
                         a, b = lists[pieces[n, 0]], lists[pieces[n, 1]]
                         kernel = c * stride + pieces[n, 2]
                         add_runs(
-                            total, kernel, pieces[n, 4], grid, pieces[n, 3], start, times, a, b
+                            total, kernel, pieces[n, 4], grid, pieces[n, 3], start, 1, times, a, b
                         )
 
 

@@ -6,12 +6,26 @@
 import numba
 import numpy as np
 
-from spikewright.engine.cpu.runs import dot_run
+from spikewright.engine.cpu.runs import add_runs, block_side, copy_run, dot_run, transpose_block
 from spikewright.engine.cpu.vectorise import OPTIONS
 
 real = "f4"
 
 WIDE = np.dtype(real).type
+SIDE = block_side(np.dtype(real).itemsize)
+
+
+@numba.njit(nogil=True, boundscheck=False)
+def add_listed(total, at, source, index, count, first, last):
+    """``total[at] += sum of count * source[index]``, in order; no counts stand for ones."""
+    length = source.shape[1]
+    if len(count) == 0:
+        add_runs(total, at * length, length, source, 0, index, length, None, first, last)
+        return
+    for e in range(first, last):
+        values, times = source[index[e]], WIDE(count[e])
+        for n in range(length):
+            total[at, n] += times * values[n]
 
 
 @numba.njit(
@@ -20,26 +34,9 @@ WIDE = np.dtype(real).type
 )
 def product(first, last, indptr, index, count, rows, bias, y):
     """``y[r] = bias + sum of count * rows[i]`` over the events (i, count) of row r, in order."""
-    outputs = rows.shape[1]
-    counted = len(count) > 0
     for r in range(first, last):
-        total = y[r]
-        for n in range(outputs):
-            total[n] = bias[n]
-        e, end = indptr[r], indptr[r + 1]
-        if not counted:
-            while e + 4 <= end:
-                a, b = rows[index[e]], rows[index[e + 1]]
-                c, d = rows[index[e + 2]], rows[index[e + 3]]
-                for n in range(outputs):
-                    total[n] = (((total[n] + a[n]) + b[n]) + c[n]) + d[n]
-                e += 4
-        while e < end:
-            a = rows[index[e]]
-            times = WIDE(count[e]) if counted else WIDE(1)
-            for n in range(outputs):
-                total[n] += times * a[n]
-            e += 1
+        copy_run(y, r * len(bias), len(bias), bias, 0)
+        add_listed(y, r, rows, index, count, indptr[r], indptr[r + 1])
 
 
 @numba.njit(
@@ -80,28 +77,11 @@ def transpose(first, last, block, inputs, indptr, index, count, start, row, time
 )
 def weight_gradient(first, last, start, row, times, gradient, rows):
     """``rows[i] = sum of times * gradient[r]`` over the events of inputs ``first`` to ``last``."""
-    outputs = rows.shape[1]
-    counted = len(times) > 0
     for i in range(first, last):
-        for n in range(outputs):
-            rows[i, n] = 0
+        rows[i, :] = 0
     for part in range(start.shape[0]):
         for i in range(first, last):
-            total = rows[i]
-            e, end = start[part, i], start[part, i + 1]
-            if not counted:
-                while e + 4 <= end:
-                    a, b = gradient[row[e]], gradient[row[e + 1]]
-                    c, d = gradient[row[e + 2]], gradient[row[e + 3]]
-                    for n in range(outputs):
-                        total[n] = (((total[n] + a[n]) + b[n]) + c[n]) + d[n]
-                    e += 4
-            while e < end:
-                a = gradient[row[e]]
-                k = WIDE(times[e]) if counted else WIDE(1)
-                for n in range(outputs):
-                    total[n] += k * a[n]
-                e += 1
+            add_listed(rows, i, gradient, row, times, start[part, i], start[part, i + 1])
 
 
 @numba.njit(f"void(i8, i8, {real}[:, ::1], {real}[::1])", **OPTIONS)
@@ -131,10 +111,13 @@ def input_gradient(first, last, indptr, index, rows, gradient, x):
 
 @numba.njit(f"void(i8, i8, {real}[:, ::1], {real}[:, ::1])", **OPTIONS)
 def flip(first, last, matrix, flipped):
-    """``flipped = matrix.T`` for blocks of 16 rows of ``flipped``."""
+    """``flipped = matrix.T`` for blocks of `SIDE` rows of ``flipped``."""
     rows, columns = matrix.shape
     for block in range(first, last):
-        for r in range(0, rows, 16):
-            for n in range(16 * block, min(16 * block + 16, columns)):
-                for k in range(r, min(r + 16, rows)):
-                    flipped[n, k] = matrix[k, n]
+        begin, end = SIDE * block, min(SIDE * block + SIDE, columns)
+        whole = rows // SIDE * SIDE if end - begin == SIDE else 0
+        for r in range(0, whole, SIDE):
+            transpose_block(matrix, r * columns + begin, columns, flipped, begin * rows + r, rows)
+        for n in range(begin, end):
+            for k in range(whole, rows):
+                flipped[n, k] = matrix[k, n]

@@ -168,6 +168,15 @@ def test_delays_of_whole_steps_pass_spikes_on_bit_for_bit() -> None:
     assert set(y.unique().tolist()) == {0.0, 1.0}
 
 
+def test_whole_steps_stay_whole_when_the_layer_becomes_float64() -> None:
+    layer = Delay(torch.tensor([3e-3, 1e-3, 5e-3])).to(torch.float64)
+    layer.build((3,), 1e-3)
+    x = torch.rand(9, 2, 3, dtype=torch.float64)
+    y, _ = layer(x)
+    for n, k in enumerate((3, 1, 5)):
+        assert torch.equal(y[k:, :, n], x[:-k, :, n])
+
+
 def test_a_learnable_delay_can_come_back_from_beyond_its_range() -> None:
     fraction = torch.tensor([-0.5, -0.5, 0.5, 1.5, 1.5], requires_grad=True)
     slopes = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])

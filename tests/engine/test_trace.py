@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -180,6 +181,33 @@ def refused(step: Callable[..., Any], state: Any = None) -> str:
 def named(step: Callable[..., Any]) -> Callable[..., Any]:
     step.__qualname__ = "my_step"
     return step
+
+
+@pytest.mark.parametrize(
+    ("surroundings", "shift"),
+    [
+        (torch.autograd.graph.save_on_cpu, 0.1),
+        (torch.inference_mode, 0.2),
+        (lambda: torch.autocast("cpu", torch.bfloat16), 0.3),
+    ],
+)
+def test_the_first_call_may_be_inside_any_mode(
+    surroundings: Callable[[], Any],
+    shift: float,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("SPIKEWRIGHT_CACHE", str(tmp_path))
+
+    def step(x: Tensor, v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+        v = a * v + x * torch.sigmoid(v + shift)
+        return v, v
+
+    v, a = torch.zeros(3), torch.tensor(0.5)
+    with surroundings():
+        y, _ = scan(step, X.clone().requires_grad_(), v, a, features=(3,))
+    expected, _ = scan(step, X, v, a, features=(3,), backend="reference")
+    assert distance(y.detach(), expected) < 1e-6
 
 
 def test_branch_on_a_tensor_is_refused() -> None:

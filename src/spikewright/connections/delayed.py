@@ -75,7 +75,11 @@ class Delayed(Connection):
         with torch.no_grad():
             whole = steps.round()
             # A delay of whole steps must pass spikes on as they are, in spite of rounding errors.
-            close = (steps - whole).abs() <= 4 * torch.finfo(steps.dtype).eps * depth
+            # In float64, a fraction that float32 could hold was rounded to it, before .double().
+            fine = torch.finfo(steps.dtype).eps
+            coarse = self.fraction.float().to(steps.dtype) == self.fraction
+            eps = torch.where(coarse, max(fine, torch.finfo(torch.float32).eps), fine)
+            close = (steps - whole).abs() <= 4 * eps * depth
             target = torch.where(close | self.rounded, whole, steps).clamp(0, depth)
             # NaN would be an index far outside; the part below still carries it to the output.
             k = target.nan_to_num(0.0).floor().clamp(max=depth - 1)
@@ -134,6 +138,8 @@ class Delayed(Connection):
 
 class InwardClamp(torch.autograd.Function):
     """Clamp to 0..1; passes the gradients whose descent does not lead further outside."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(value: Tensor) -> Tensor:

@@ -8,13 +8,12 @@ from torch.nn import functional
 
 from spikewright.connections.base import positive
 from spikewright.connections.delayed import Delayed, DelayValues, check_broadcast
-from spikewright.connections.linear import require_vector
-from spikewright.connections.weights import Weighted
+from spikewright.connections.linear import AllToAll
 from spikewright.engine.layer import Shape, State
 from spikewright.engine.program import DelayedProduct
 
 
-class DelayedLinear(Weighted, Delayed):
+class DelayedLinear(AllToAll, Delayed):
     """Weighted sum of delayed inputs, each synapse with a delay of its own.
 
     y_o[t] = sum_i W_oi ((1 - f_oi) x_i[t - k_oi] + f_oi x_i[t - k_oi - 1]) + b_o, with
@@ -68,23 +67,11 @@ class DelayedLinear(Weighted, Delayed):
         self.add_delays(delays, maximum, learnable, rounded)
         self.add_weights(in_features, out_features, bias)
 
-    @property
-    def in_features(self) -> int | None:
-        """Number of inputs; ``None`` while open."""
-        return self.inputs
-
-    def weight_shape(self, inputs: int) -> Shape:
-        return (self.out_features, inputs)
-
     def output_shape(self, shape: Shape) -> Shape:
-        require_vector(self, shape)
+        output = super().output_shape(shape)
         given, needed = tuple(self.fraction.shape), (self.out_features, shape[0])
         check_broadcast("DelayedLinear", given, needed, "(out_features, in_features)")
-        return (self.out_features,)
-
-    def prepare(self) -> None:
-        assert self.shape is not None
-        self.open(self.shape[0])
+        return output
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, Tensor]:
         depth = self.depth

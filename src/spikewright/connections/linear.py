@@ -13,7 +13,29 @@ from spikewright.engine.program import MatrixProduct
 from spikewright.errors import NetworkError
 
 
-class Linear(Weighted):
+class AllToAll(Weighted):
+    """Base of the connections from each of a row of inputs to each output."""
+
+    out_features: int
+
+    @property
+    def in_features(self) -> int | None:
+        """Number of inputs; ``None`` while open."""
+        return self.inputs
+
+    def weight_shape(self, inputs: int) -> Shape:
+        return (self.out_features, inputs)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        require_vector(self, shape)
+        return (self.out_features,)
+
+    def prepare(self) -> None:
+        assert self.shape is not None
+        self.open(self.shape[0])
+
+
+class Linear(AllToAll):
     """Weighted sum of all inputs, at each step: y[t] = W x[t] + b.
 
     Args:
@@ -48,22 +70,6 @@ class Linear(Weighted):
         self.path: Path = check_path("Linear", path)
         self.out_features = positive("Linear", "out_features", out_features)
         self.add_weights(in_features, out_features, bias)
-
-    @property
-    def in_features(self) -> int | None:
-        """Number of inputs; ``None`` while open."""
-        return self.inputs
-
-    def weight_shape(self, inputs: int) -> Shape:
-        return (self.out_features, inputs)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        require_vector(self, shape)
-        return (self.out_features,)
-
-    def prepare(self) -> None:
-        assert self.shape is not None
-        self.open(self.shape[0])
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, None]:
         return self.map_sequence(lambda x: linear(x, self.weight, self.bias, self.path), x, state)

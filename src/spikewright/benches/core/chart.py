@@ -15,7 +15,7 @@ from spikewright.benches.core.row import Row
 from spikewright.report.theme import BACKGROUND, BLUE, FAINT, FONT, GRID, INK, MUTED, ORANGE
 
 WIDTH, LEFT, RIGHT, LINE, HEAD, GAP = 860, 330, 110, 22, 34, 30
-COLOURS = {"peer": BLUE, "by hand": FAINT, "limit": MUTED}
+COLOURS = {"peer": BLUE, "own": ORANGE, "by hand": FAINT, "limit": MUTED}
 LEGEND = (("this package", ORANGE), ("other framework", BLUE), ("PyTorch by hand", FAINT))
 
 

@@ -25,7 +25,8 @@ class Row:
         unit: of both, for example ``"ms"``.
         better: whether less (a time) or more (a throughput) is better.
         note: what else a reader needs to know.
-        kind: what the other is: ``"peer"``, ``"by hand"``, ``"limit"``.
+        kind: what the other is: ``"peer"``, ``"own"`` (this package used otherwise),
+            ``"by hand"``, ``"limit"``.
         spread: of both figures, half the distance between the quartiles as a share.
 
     Raises:

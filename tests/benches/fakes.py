@@ -52,11 +52,18 @@ def _grows() -> None:
     held.pop()
 
 
+def _swells() -> None:
+    for _ in range(100):
+        held.append(b"x" * 30_000_000)
+        time.sleep(NAP)
+
+
 held: list[bytes] = []
 RUNS: dict[str, Callable[[], None]] = {
     "quick": _quick,
     "slow": _slow,
     "dies": _dies,
+    "swells": _swells,
     "hangs": _hangs,
     "grows": _grows,
 }

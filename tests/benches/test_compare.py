@@ -121,11 +121,19 @@ def test_a_further_way_of_ours_stands_beside_the_fastest_peer(log: list[str]) ->
 
 def test_memory_is_taken_in_fresh_processes_with_their_code_loaded(log: list[str]) -> None:
     found = made(log, ("ours", "ours", 0.001, ""), ("peer", "peer", 0.003, ""))
-    measure_memory(TASK, found)
+    measure_memory(TASK, found, rounds=2)
     once = ["load {}", "run {}", "load {}", "grow {}", "ask {}", "close {}"]
-    assert log == [step.format(n) for n in ("ours", "ours", "peer") for step in once]
+    turns = ("ours", "ours", "peer", "peer", "ours")
+    assert log == [step.format(n) for n in turns for step in once]
+    assert [len(entry.samples) for entry in found] == [2, 2]
     (row,) = to_rows(TASK, found, "MB")
     assert (row.ours, row.other, row.unit) == (1.0, 3.0, "MB")
+
+
+def test_other_ways_of_using_this_package_can_be_asked_for() -> None:
+    found = compare.entries(TASK, own=("", "memory='checkpoint'"))
+    assert [e.way for e in found if e.kind == "ours"] == ["", "memory='checkpoint'"]
+    assert len(found) == len(compare.entries(TASK)) + 1
 
 
 def test_every_framework_there_is_takes_part_in_every_case() -> None:

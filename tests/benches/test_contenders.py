@@ -11,6 +11,7 @@ import pytest
 
 from spikewright.benches.core.contender import PYTHON_VARIABLE, Contender, Failed
 from spikewright.benches.core.task import Task
+from spikewright.benches.core.worker import MEMORY_VARIABLE
 from spikewright.openmp import SPIN_COUNT, SPIN_VARIABLE
 
 TASK = Task("dense", "infer", 4, 2, (6, 5, 3), 0.5)
@@ -80,6 +81,17 @@ def test_memory_that_was_used_and_freed_counts(start: Start) -> None:
     contender = start("grows")
     contender.load(TASK)
     assert 29e6 < contender.growth(2) < 60e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
+def test_one_that_takes_too_much_memory_is_ended_and_says_so(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MEMORY_VARIABLE, "900000000")
+    contender = start("swells")
+    contender.load(TASK)
+    with pytest.raises(Failed, match=r"died with exit code 1: took more than 0\.9 GB"):
+        contender.growth(1)
 
 
 def version(contender: Contender) -> str:

@@ -123,3 +123,14 @@ def test_a_run_stopped_by_ctrl_c_goes_on_and_equals_one_that_was_not(
     assert call(*QUICK, "--epochs", epochs, "--folder", tmp_path / "whole").exit_code == 0
     assert figures(folder) == figures(tmp_path / "whole")
     assert len(read_metrics(folder)) == 2 * epochs
+
+
+def test_memory_and_truncate_are_flags_that_reach_the_rule(call: Call, tmp_path: Path) -> None:
+    flags = ["--memory", "checkpoint", "--truncate", "20", "--folder", tmp_path / "run"]
+    done = call(*QUICK, "--seconds", "0.1", *flags)
+    assert done.exit_code == 0, done.stderr
+    rule = load_checkpoint(tmp_path / "run" / "last").meta["run"]["rule_settings"]
+    assert "memory='checkpoint', truncate=20" in rule
+    settings = (tmp_path / "run" / "settings.toml").read_text()
+    assert 'memory = "checkpoint"' in settings
+    assert "truncate = 20" in settings

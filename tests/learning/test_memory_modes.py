@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -18,7 +20,8 @@ import spikewright as sw
 from learning.tasks import batch, network, same, weights
 from network import nets
 from spikewright.coding import Max
-from spikewright.engine.segments import spans
+from spikewright.engine import segments
+from spikewright.engine.segments import part_length, segment_length, spans
 from spikewright.errors import NetworkError, OutOfMemory, ParameterError
 from spikewright.learning import Surrogate
 from spikewright.learning.regularisers import LowerRate, UpperRate
@@ -114,22 +117,60 @@ def test_regularisers_make_of_counts_what_they_make_of_spikes() -> None:
         assert torch.equal(term({"a": spikes}), term({"a": spikes.sum(0)}, steps=20))
 
 
-def test_only_the_state_at_the_start_of_segments_outlives_the_forward_pass() -> None:
-    net = network()
-    kept: list[int] = []
-
-    def note(tensor: Tensor) -> Tensor:
-        kept.append(tensor.numel())
-        return tensor
-
-    x = batch(steps=400).x
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        run = net.run(x, record=("counts",), memory="checkpoint")
+def test_only_states_and_what_the_last_segment_needs_outlive_the_forward_pass() -> None:
+    x, kept = batch(steps=400).x, dict[str, int]()
+    for memory in ("full", "checkpoint"):
+        sizes: list[int] = []
+        pack = functools.partial(_note, sizes)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            run = network().run(x, record=("counts",), memory=memory)
+        kept[memory] = sum(sizes)
     job = run.output.grad_fn.job if hasattr(run.output.grad_fn, "job") else None
     assert job is not None
     states = sum(leaf.numel() for start in job.starts for leaf in start.state if leaf is not None)
-    assert len(job.starts) == 20
-    assert sum(kept) + states < 2 * x.numel()
+    assert [start.span for start in job.starts] == [(i, i + 100) for i in range(0, 400, 100)]
+    assert kept["checkpoint"] + states - x.numel() < kept["full"] / 3
+
+
+def _note(sizes: list[int], tensor: Tensor) -> Tensor:
+    sizes.append(tensor.numel())
+    return tensor
+
+
+def test_parts_grow_in_number_with_the_root_of_the_steps_where_they_are_worth_it() -> None:
+    numbers = {16: 4, 100: 4, 400: 10, 1600: 20, 6400: 40}
+    for steps, number in numbers.items():
+        assert len(spans(steps, segment_length(steps, 64))) == number
+    assert segment_length(1600, 1) == 400
+
+
+@pytest.mark.parametrize("truncate", [None, 16])
+def test_a_long_sequence_in_parts_is_the_sequence_in_one_go(
+    truncate: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = nets.NETS["recurrent"]().double()
+    whole = results(net, truncate=truncate)
+    monkeypatch.setattr(segments, "MANY", 3 * 8)
+    assert part_length(STEPS, 3) == 8
+    in_parts = results(net, truncate=truncate)
+    assert torch.equal(in_parts[0], whole[0])
+    assert_close(in_parts, whole)
+
+
+def test_outputs_and_spikes_of_both_modes_are_equal_bit_for_bit() -> None:
+    x = batch(samples=64, steps=100).x
+    runs = [network().run(x, memory=memory) for memory in ("full", "checkpoint")]
+    assert runs[0].records["1_cubalif"]["spikes"].any()
+    assert torch.equal(runs[0].output, runs[1].output)
+    assert torch.equal(*(run.records["1_cubalif"]["spikes"] for run in runs))
+
+
+def test_the_second_gradient_of_one_run_is_the_first() -> None:
+    net = network()
+    output = net.run(batch().x, memory="checkpoint").output.square().sum()
+    weight = net.layers["0_linear"].weight
+    first = torch.autograd.grad(output, weight, retain_graph=True)[0]
+    assert torch.equal(torch.autograd.grad(output, weight)[0], first)
 
 
 def test_layers_that_look_at_all_steps_are_refused_by_name() -> None:
@@ -154,10 +195,45 @@ def test_wrong_options_are_refused() -> None:
 
 
 def test_other_errors_than_a_shortage_pass_through() -> None:
-    with pytest.raises(RuntimeError, match=r"^other$"), shortage_explained(batch().x, "full", None):
+    around = Surrogate(), network(), batch().x
+    with pytest.raises(RuntimeError, match=r"^other$"), shortage_explained(*around):
         raise RuntimeError("other")
-    with pytest.raises(OutOfMemory), shortage_explained(batch().x, "full", None):
+    with pytest.raises(OutOfMemory), shortage_explained(*around):
         raise OSError(12, "Cannot allocate memory")
+
+
+def test_a_shortage_says_what_was_needed_and_what_each_lever_would_bring_it_to() -> None:
+    net, x = network(), batch(samples=64, steps=16).x
+    with pytest.raises(OutOfMemory) as caught, shortage_explained(Surrogate(), net, x):
+        raise MemoryError
+    text = str(caught.value)
+    needs = {
+        r"By estimate it needs ([\d.]+) MB, and [\d.]+ MB are available": (Surrogate(), 64),
+        r"memory='checkpoint' \(some ([\d.]+) MB\)": (Surrogate(memory="checkpoint"), 64),
+        r"truncate=4 with memory='checkpoint' \(some ([\d.]+) MB\)": (
+            Surrogate(memory="checkpoint", truncate=4),
+            64,
+        ),
+        r"a batch of 32 \(some ([\d.]+) MB\)": (Surrogate(), 32),
+    }
+    for pattern, (rule, samples) in needs.items():
+        said = re.search(pattern, text)
+        assert said, (pattern, text)
+        peak = sw.estimate_memory(net, 16, samples, rule=rule, x=x).peak
+        assert float(said[1]) == pytest.approx(peak / 1e6, rel=0.1)
+
+
+def test_a_shortage_in_which_nothing_can_be_estimated_still_names_the_levers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("spikewright.learning.memory.estimate_memory", fail)
+    around = Surrogate(memory="checkpoint", truncate=8), network(), batch(samples=6).x
+    with pytest.raises(OutOfMemory) as caught, shortage_explained(*around):
+        raise MemoryError
+    assert "Use truncate=2 with memory='checkpoint', a batch of 3, or fewer" in str(caught.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
@@ -183,5 +259,5 @@ def test_too_little_memory_is_an_error_that_names_what_to_change() -> None:
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert "must fit into memory" in done.stdout
-    for lever in ("batch smaller than 4000", "checkpoint", "truncate", "fewer steps than 200"):
+    for lever in ("a batch of 2000", "checkpoint", "truncate=50", "fewer steps than 200"):
         assert lever in done.stdout

@@ -25,6 +25,15 @@ Set = Annotated[
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and encoder.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training data.")]
 Seconds = Annotated[float | None, typer.Option(help="Time budget of training, s.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="full, or checkpoint: parts run again in the backward pass, for less memory."
+    ),
+]
+Truncate = Annotated[
+    int | None, typer.Option(help="Steps after which no gradient passes on; 0 for none.")
+]
 Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show progress.")]
 Resume = Annotated[
     bool | None,

@@ -20,6 +20,8 @@ def run(
     epochs: options.Epochs = None,
     seconds: options.Seconds = None,
     seed: options.Seed = None,
+    memory: options.Memory = None,
+    truncate: options.Truncate = None,
     folder: Folder = None,
     config: options.Config = None,
     assignments: options.Set = None,
@@ -36,6 +38,7 @@ def run(
     from spikewright.training import has_checkpoint
 
     flags = {"epochs": epochs, "seconds": seconds, "seed": seed}
+    flags |= {"memory": memory, "truncate": truncate}
     chosen = options.choose(options.Given(name, size, config, assignments, flags))
     place = folder or Path("runs") / chosen.recipe.name
     screen = console()

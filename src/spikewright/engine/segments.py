@@ -1,14 +1,17 @@
 """Sequences run in parts: gradients cut between them, or each part run again for its gradient.
 
 Where parts are run again, only the input and the state at the start of each are kept from the
-forward pass. With parts of about the square root of the number of steps, memory grows with it.
+forward pass; their number grows with the square root of the steps, and so does memory. Where they
+are not, a long sequence still runs in parts: what is in use for a moment only is then small.
 """
 
 from __future__ import annotations
 
 import contextvars
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -19,10 +22,17 @@ from torch.utils import _pytree as pytree
 from spikewright.engine import memory
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.products.events import pass_on
+from spikewright.engine.products.weights import Derived, weights_unchanged
 from spikewright.errors import ParameterError, nearest
 
 ROUNDING = 4
-"""The length of parts that are run again is a multiple of it: kernels take 4 steps at a time."""
+"""The length of parts is a multiple of it: kernels take 4 steps at a time."""
+FEWEST = 4
+"""Parts that are run again, of a sequence that is long enough."""
+WORTH = 2048
+"""Steps times samples of a part whose fixed cost, which is that of the weights, is small."""
+MANY = 16384
+"""Those of a part that is not run again, whose memory does not matter."""
 _SECOND = "Run the network with memory='full'."
 Memory = Literal["full", "checkpoint"]
 Span = tuple[int, int]
@@ -70,21 +80,71 @@ def spans(steps: int, length: int) -> list[Span]:
     return [(first, min(first + length, steps)) for first in range(0, steps, length)]
 
 
-def segment_length(steps: int) -> int:
-    """About the square root of the number of steps.
+def segment_length(steps: int, batch: int) -> int:
+    """Of parts that are run again: their number is half the root of the steps where that pays.
 
-    >>> segment_length(1000), segment_length(1)
-    (32, 4)
+    >>> segment_length(1000, 64), segment_length(1000, 1), segment_length(1, 64)
+    (64, 252, 4)
     """
-    return ROUNDING * max(1, round(math.sqrt(steps) / ROUNDING))
+    number = max(FEWEST, min(math.sqrt(steps) / 2, steps * batch / WORTH))
+    return _rounded(steps / number)
 
 
-def run_in_chunks(run: Pass, x: Tensor, state: Any, length: int) -> Part:
-    """Run chunks of ``length`` steps one after the other; no gradient passes between them."""
+def part_length(steps: int, batch: int) -> int:
+    """Of parts that are not run again: all steps unless a part of them is still much work.
+
+    >>> part_length(1000, 64), part_length(1000, 16), part_length(1000, 512)
+    (252, 1000, 36)
+    """
+    samples = _cut_as_for.get() or batch
+    number = max(1, round(steps * samples / MANY))
+    return _rounded(steps / number)
+
+
+def _rounded(length: float) -> int:
+    return ROUNDING * max(1, math.ceil(length / ROUNDING))
+
+
+_cut_as_for: ContextVar[int | None] = ContextVar("cut as for samples", default=None)
+
+
+@contextmanager
+def cut_as_for(samples: int) -> Iterator[None]:
+    """Inside, sequences run in the parts in which they would with so many samples."""
+    token = _cut_as_for.set(samples)
+    try:
+        yield
+    finally:
+        _cut_as_for.reset(token)
+
+
+def _parts_of(steps: int, chunk: int, length: int) -> list[Span]:
+    """Parts of ``length`` steps at most, none of which spans two chunks of ``chunk`` steps."""
+    return [
+        (first + i, first + j)
+        for first, last in spans(steps, chunk)
+        for i, j in spans(last - first, length)
+    ]
+
+
+def run_in_parts(run: Pass, x: Tensor, state: Any, truncate: int | None = None) -> Part:
+    """Run a sequence in parts, so that what one needs for a moment only is small.
+
+    Args:
+        truncate: steps after which no gradient passes on; ``None`` for none.
+    """
+    steps, chunk = len(x), truncate or len(x)
+    found = _parts_of(steps, chunk, part_length(min(chunk, steps), x.shape[1]))
+    if len(found) == 1:
+        return run(x, state)
     parts: list[Part] = []
-    for first, last in spans(len(x), length):
-        parts.append(run(pass_on(x, x[first:last], first), state))
-        state = pytree.tree_map_only(Tensor, Tensor.detach, parts[-1].state)
+    pieces = x.split([last - first for first, last in found])
+    with weights_unchanged():
+        for piece, (first, last) in zip(pieces, found, strict=True):
+            parts.append(run(pass_on(x, piece, first), state))
+            state = parts[-1].state
+            if last % chunk == 0:
+                state = pytree.tree_map_only(Tensor, Tensor.detach, state)
     return Part(
         pytree.tree_map(lambda *pieces: torch.cat(pieces), *(part.traces for part in parts)),
         pytree.tree_map(lambda *terms: torch.stack(terms).sum(0), *(part.sums for part in parts)),
@@ -120,6 +180,17 @@ class _Start:
     streams: tuple[Tensor, Tensor | None]
 
 
+class _Graph(NamedTuple):
+    """A segment that was run so that its gradient can be taken.
+
+    Args:
+        sources: its input and the leaves of its first state.
+    """
+
+    sources: list[Any]
+    part: Part
+
+
 @dataclass(eq=False)
 class _Job:
     """A sequence on its way forward and back.
@@ -127,6 +198,7 @@ class _Job:
     Args:
         chunk: steps after which no gradient passes on.
         tree: that of the first state.
+        last: the last segment, which need not run again: nothing else was in memory with it.
     """
 
     run: Pass
@@ -135,7 +207,9 @@ class _Job:
     tree: pytree.TreeSpec
     parameters: list[Tensor]
     starts: list[_Start] = field(default_factory=list[_Start])
+    last: _Graph | None = None
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    learning: bool = field(default_factory=torch.is_grad_enabled)
     autocast: dict[str, Any] = field(init=False)
     out: pytree.TreeSpec = field(init=False)
 
@@ -150,33 +224,36 @@ class _Job:
         }
 
     def segments(self) -> list[Span]:
-        length = segment_length(min(self.chunk, len(self.x)))
-        return [
-            (first + i, first + j)
-            for first, last in spans(len(self.x), self.chunk)
-            for i, j in spans(last - first, length)
-        ]
+        steps, batch = self.x.shape[:2]
+        samples = _cut_as_for.get() or batch
+        return _parts_of(steps, self.chunk, segment_length(min(self.chunk, steps), samples))
 
     def forward(self, state: Any) -> Part:
-        total = None
+        total, known = None, Derived()
         for first, last in self.segments():
             leaves, tree = pytree.tree_flatten(state)
-            self.starts.append(_Start((first, last), leaves, tree, _streams(self.x)))
-            with torch.autocast(**self.autocast):
-                part = self.run(pass_on(self.x, self.x[first:last], first), state)
+            start = _Start((first, last), leaves, tree, _streams(self.x))
+            self.starts.append(start)
+            if self.learning and last == len(self.x):
+                self.last = self._graph(start, known)
+                part = pytree.tree_map_only(Tensor, Tensor.detach, self.last.part)
+            else:
+                part = self._go(pass_on(self.x, self.x[first:last], first), state, known)
             total = _add(total or _room(part, len(self.x)), part, first)
             state = part.state
         assert total is not None
         return total._replace(state=state)
 
-    def backward(self, grads: Part, wants_x: bool) -> list[Tensor | None]:
+    def backward(self, grads: Part) -> list[Tensor | None]:
         """Gradients of the input, the first state's leaves and the parameters."""
-        x = torch.zeros_like(self.x) if wants_x else None
+        x = torch.zeros_like(self.x) if self.x.requires_grad else None
         totals: list[Tensor | None] = [None] * len(self.parameters)
         state: list[Tensor | None] = []
+        known = Derived()
         for start in reversed(self.starts):
             first, last = start.span
-            found = self._segment(start, grads, wants_x)
+            with weights_unchanged(known):
+                found = self._gradients(start, self._again(start, known), grads)
             state, own = found[1 : 1 + len(start.state)], found[1 + len(start.state) :]
             if x is not None and found[0] is not None:
                 x[first:last] = found[0]
@@ -185,23 +262,38 @@ class _Job:
             grads = grads._replace(state=pytree.tree_unflatten(passed, start.tree))
         return [x, *state, *totals]
 
-    def _segment(self, start: _Start, grads: Part, wants_x: bool) -> list[Tensor | None]:
-        """Run a segment again and take its gradients."""
+    def _again(self, start: _Start, known: Derived) -> _Graph:
+        """A segment with its graph, which serves once."""
+        if start is self.starts[-1] and self.last is not None:
+            graph, self.last = self.last, None
+            return graph
+        with torch.random.fork_rng(devices=[self.x.device] if self.x.is_cuda else []):
+            _restore(start.streams, self.x)
+            return self._graph(start, known)
+
+    def _graph(self, start: _Start, known: Derived) -> _Graph:
         first, last = start.span
-        x = pass_on(self.x, self.x.detach()[first:last], first).requires_grad_(wants_x)
+        x = pass_on(self.x, self.x.detach()[first:last], first)
+        x.requires_grad_(self.x.requires_grad)
         state = [_fresh(leaf) for leaf in start.state]
-        with (
-            torch.random.fork_rng(devices=[x.device] if x.is_cuda else []),
-            torch.enable_grad(),
-            torch.autocast(**self.autocast),
-        ):
-            _restore(start.streams, x)
-            part = self.context.run(self.run, x, pytree.tree_unflatten(state, start.tree))
+        with torch.enable_grad():
+            part = self._go(x, pytree.tree_unflatten(state, start.tree), known)
+        return _Graph([x, *state], part)
+
+    def _go(self, x: Tensor, state: Any, known: Derived) -> Part:
+        def go() -> Part:
+            with weights_unchanged(known), torch.autocast(**self.autocast):
+                return self.run(x, state)
+
+        return self.context.run(go)
+
+    def _gradients(self, start: _Start, graph: _Graph, grads: Part) -> list[Tensor | None]:
+        first, last = start.span
         along = pytree.tree_map_only(Tensor, lambda g: g[first:last], grads.traces)
-        made = pytree.tree_leaves(part)
+        made = pytree.tree_leaves(graph.part)
         given = pytree.tree_leaves(grads._replace(traces=along))
         pairs = [(y, g) for y, g in zip(made, given, strict=True) if _takes(y) and g is not None]
-        sources = [x, *state, *self.parameters]
+        sources = [*graph.sources, *self.parameters]
         wanted = [source for source in sources if _takes(source)]
         if not pairs or not wanted:
             return [None for _ in sources]
@@ -227,7 +319,7 @@ class _Segments(torch.autograd.Function):
         tensors, needs = ctx.saved_tensors, ctx.needs_input_grad[1:]
         with torch.no_grad():
             given = pytree.tree_unflatten(list(grads), ctx.job.out)
-            found = ctx.job.backward(given, needs[0])
+            found = ctx.job.backward(given)
         results = [g if wants else None for g, wants in zip(found, needs, strict=True)]
         results = differentiable_once("engine.segments", _SECOND, results, (*tensors, *grads))
         return (None, *results)

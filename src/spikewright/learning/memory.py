@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from spikewright.borrow import in_mode, streams_kept
 from spikewright.engine import memory
+from spikewright.engine.segments import cut_as_for
 from spikewright.errors import NetworkError, ParameterError, ShapeError
 from spikewright.learning.rule import Batch, Rule
 from spikewright.learning.surrogate import Surrogate
@@ -20,8 +20,12 @@ from spikewright.learning.watch import Piece, Trace, watch
 from spikewright.network import Network
 
 DENSITY = 0.05
-FEW = (4, 8)
-"""Samples of the steps that are watched: enough that products run as they do with many."""
+FEWEST = 4
+"""Samples of the smaller of the two steps that are watched, if there are so many."""
+SHARE = 8
+"""The smaller step has the batch divided by it: many enough that products run as they will."""
+HEAP = 1.3
+"""What the C library holds for pieces that are not the engine's, as a multiple of their size."""
 ROUNDS = 2
 """Steps that are played through: from the second on there are blocks to be used again."""
 
@@ -56,9 +60,10 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """The memory that a training step will take, on the CPU; the network is not changed.
 
-    Trains a copy for a step with 4 samples and for one with 8, notes each piece of memory that is
-    taken and given back, and plays the same through with pieces of the size that ``batch`` samples
-    need.
+    Trains a copy for a step with an eighth of the batch and for one with a quarter, but at least 4
+    and 8 samples, notes each piece of memory that is taken and given back, and plays the same
+    through with pieces of the size that ``batch`` samples need. Where the two take other paths it
+    tries twice as many.
 
     Args:
         steps: length of the sequences.
@@ -81,28 +86,36 @@ def estimate_memory(
     True
     """
     _check(network, steps, batch, density)
-    rule, outputs = rule or Surrogate(), _outputs(network)
-    with streams_kept(), in_mode(network, training=True):
-        twin = copy.deepcopy(network)
-        sample = _sample(twin, steps, x, density)
-        state = rule.init(twin)
-        # The first step compiles, and makes the moments of the optimiser.
-        _, state = rule.train_batch(twin, _batch(sample, FEW[0], outputs), state)
-        traces = [
-            watch(
-                twin, functools.partial(rule.train_batch, twin, _batch(sample, n, outputs), state)
-            )
-            for n in FEW
-        ]
-    return _extrapolate(traces[0], traces[1], batch)
+    rule = rule or Surrogate()
+    with streams_kept(), in_mode(network, training=True), cut_as_for(batch):
+        step = _Step(copy.deepcopy(network), rule, _outputs(network))
+        few = max(1, min(max(FEWEST, batch // SHARE), batch // 2))
+        while True:
+            sample = _sample(network, steps, 2 * few, x, density)
+            traces = step.watched(sample[:, :few]), step.watched(sample)
+            if traces[0].like(traces[1]) or 4 * few > batch:
+                return _extrapolate(*traces, batch / few - 1)
+            few *= 2
 
 
-def _batch(sample: Tensor, samples: int, outputs: int) -> Batch:
-    """Of tensors of its own, which carry no lists of events yet."""
-    return Batch(
-        sample[:, :samples].clone(memory_format=torch.contiguous_format),
-        torch.arange(samples) % outputs,
-    )
+class _Step:
+    """A training step of a copy of the network."""
+
+    def __init__(self, twin: Network, rule: Rule, outputs: int) -> None:
+        self.twin, self.rule, self.outputs = twin, rule, outputs
+        self.state = rule.init(twin)
+
+    def watched(self, x: Tensor) -> Trace:
+        """The memory of a step with the input ``x`` that is not the first such."""
+        # The first compiles, and makes the moments of the optimiser.
+        _, self.state = self.rule.train_batch(self.twin, self._batch(x), self.state)
+        batch = self._batch(x)
+        return watch(self.twin, lambda: self.rule.train_batch(self.twin, batch, self.state))
+
+    def _batch(self, x: Tensor) -> Batch:
+        """Of tensors of its own, which carry no lists of events yet."""
+        own = x.clone(memory_format=torch.contiguous_format)
+        return Batch(own, torch.arange(x.shape[1]) % self.outputs)
 
 
 def _check(network: Network, steps: int, batch: int, density: float) -> None:
@@ -129,23 +142,23 @@ def _outputs(network: Network) -> int:
     return network.build(network.shape)[0]
 
 
-def _sample(network: Network, steps: int, x: Tensor | None, density: float) -> Tensor:
+def _sample(network: Network, steps: int, samples: int, x: Tensor | None, density: float) -> Tensor:
     """(steps, samples, *features)."""
     assert network.shape is not None
     if x is None:
-        values = torch.rand(steps, FEW[1], *network.shape) < density
+        values = torch.rand(steps, samples, *network.shape) < density
         return network.to_floating(values)
     if tuple(x.shape[2:]) != network.shape or 0 in x.shape[:2]:
         raise ShapeError(
             f"estimate_memory: x must be (time, batch, *{network.shape}), got {tuple(x.shape)}. "
             "Pass an input as the network takes it."
         )
-    times, samples = torch.arange(steps) % len(x), torch.arange(FEW[1]) % x.shape[1]
-    return network.to_floating(x.detach()[times][:, samples])
+    times, rows = torch.arange(steps) % len(x), torch.arange(samples) % x.shape[1]
+    return network.to_floating(x.detach()[times][:, rows])
 
 
-def _extrapolate(few: Trace, more: Trace, batch: int) -> MemoryEstimate:
-    share = (batch - FEW[0]) / (FEW[1] - FEW[0])
+def _extrapolate(few: Trace, more: Trace, share: float) -> MemoryEstimate:
+    """Of a step with the samples of ``few`` and ``share`` times those that ``more`` has on top."""
     if few.like(more):
         return _play(few, more, share)
     # A product took another path with more samples: only the sums can be compared.
@@ -159,21 +172,23 @@ def _line(few: int, more: int, share: float) -> int:
 
 
 def _play(few: Trace, more: Trace, share: float) -> MemoryEstimate:
-    """Take and give back memory as the steps did, in pieces on the line through their sizes."""
+    """Take and give back memory as ``more`` did, in pieces on the line through both sizes."""
     pieces = [
         replace(a, size=_line(a.size, b.size, share))
         for a, b in zip(few.pieces, more.pieces, strict=True)
     ]
+    a, b = (max((event.arrays for event in trace.events), default=0) for trace in (few, more))
+    growth = HEAP * _line(a, b, share) / max(1, b)
     best, blocks = MemoryEstimate(0, {}), _Blocks()
     for _ in range(ROUNDS):
         layers: Counter[str] = Counter()
         taken: set[int] = set()
-        for a, b in zip(few.events, more.events, strict=True):
-            piece = pieces[a.piece]
-            (taken.add if a.taken else taken.discard)(a.piece)
-            layers[piece.layer] += piece.size if a.taken else -piece.size
-            blocks.move(piece, a.taken)
-            peak = blocks.held + _line(a.arrays, b.arrays, share)
+        for event in more.events:
+            piece = pieces[event.piece]
+            (taken.add if event.taken else taken.discard)(event.piece)
+            layers[piece.layer] += piece.size if event.taken else -piece.size
+            blocks.move(piece, event.taken)
+            peak = blocks.held + round(event.arrays * growth)
             if peak > best.peak:
                 best = MemoryEstimate(peak, {name: n for name, n in layers.items() if name})
         for number in taken:
@@ -192,7 +207,7 @@ class _Blocks:
         """Take a piece or give it back."""
         block = memory.block_size(piece.size) if piece.pooled else None
         if block is None:
-            self.held += piece.size if taken else -piece.size
+            self.held += round(HEAP * (piece.size if taken else -piece.size))
         elif not taken:
             self.free[block] += 1
             if self._unused() > memory.KEEP_AT_MOST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Mapping
@@ -198,6 +199,18 @@ class Surrogate:
         fields = (*OPTIONS, "optimisation")
         return f"Surrogate({', '.join(f'{name}={getattr(self, name)!r}' for name in fields)})"
 
+    def with_memory(self, **options: Any) -> Surrogate:
+        """A copy with another ``memory`` or ``truncate``.
+
+        >>> Surrogate().with_memory(memory="checkpoint").memory
+        'checkpoint'
+        """
+        other = copy.copy(self)
+        for name, value in options.items():
+            setattr(other, name, value)
+        check_memory("Surrogate", other.memory, other.truncate)
+        return other
+
     def requirements(self, network: nn.Module) -> list[str]:
         """Why this rule cannot train ``network``; see `Rule.requirements`."""
         if not isinstance(network, Network):
@@ -237,14 +250,14 @@ class Surrogate:
         return {"step": 0, "total_steps": total_steps, "moments": {}}
 
     def train_batch(
-        self, network: nn.Module, batch: Batch, rule_state: RuleState
+        self, network: Any, batch: Batch, rule_state: RuleState
     ) -> tuple[Metrics, RuleState]:
         """One optimiser step on the mean loss of ``batch``; see `Rule.train_batch`."""
         parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
         for parameter in parameters.values():
             parameter.grad = None
         with (
-            shortage_explained(batch.x, self.memory, self.truncate),
+            shortage_explained(self, network, batch.x),
             acting(network, self._surrogate_at(rule_state["step"])) as activity,
         ):
             loss, scores, run = self._loss(network, batch)

@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spikewright.engine.memory import noted
 from spikewright.network import Network
+
+COPYING = (torch.ops.aten.convolution, torch.ops.aten.convolution_backward)
+"""Operations that work on copies of what they are given and give, in an order of their own."""
 
 
 @dataclass
@@ -55,9 +59,8 @@ class Trace:
     events: list[Event] = field(default_factory=list[Event])
 
     def like(self, other: Trace) -> bool:
-        """Whether both took and gave back pieces in the same order."""
-        steps = [[(e.piece, e.taken) for e in trace.events] for trace in (self, other)]
-        return steps[0] == steps[1]
+        """Whether both took pieces for the same things; some may be given back later in one."""
+        return [p.layer for p in self.pieces] == [p.layer for p in other.pieces]
 
 
 def watch(network: Network, step: Callable[[], Any]) -> Trace:
@@ -121,7 +124,16 @@ class _Watch(TorchDispatchMode):
         out = func(*args, **kwargs)
         for tensor in _tensors(out):
             self._know(tensor, new=True)
+        if func.overloadpacket in COPYING:
+            self._pass_by(sum(tensor.nbytes for tensor in _tensors((args, out))))
         return out
+
+    def _pass_by(self, size: int) -> None:
+        """A piece that lives within an operation."""
+        number = len(self.trace.pieces)
+        self.trace.pieces.append(Piece(size, ""))
+        self._add(number, True)
+        self._add(number, False)
 
     def note(self, tensor: Tensor) -> None:
         """A tensor that would come from the engine's blocks."""

@@ -18,7 +18,7 @@ from spikewright.training.fabric import Place, open_place
 from spikewright.training.interrupt import Interrupt
 from spikewright.training.loop import train
 from spikewright.training.session import Session, load_best, open_session
-from spikewright.training.settings import FitSettings, Record, make_settings
+from spikewright.training.settings import FitSettings, Record, make_settings, with_settings
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def fit(
     build = getattr(network, "build", None)
     if build is not None:
         build(data.train.shape)
+    rule = with_settings(rule, settings)
     check_rule("fit", network, rule)
     place = open_place(network, settings)
     check_data(network, data, settings.batch_size)

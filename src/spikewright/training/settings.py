@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from spikewright.engine.segments import Memory
 from spikewright.errors import SettingsError, nearest
 from spikewright.learning.initialisation import DEFAULT_RATE
+from spikewright.learning.rule import Rule
+from spikewright.learning.surrogate import Surrogate
 
 PRECISIONS = ("32-true", "bf16-mixed", "64-true")
 Record = dict[str, Any]
@@ -40,6 +43,9 @@ class FitSettings:
         keep: whether the network is left with the ``"last"`` or the ``"best"`` weights.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; by default where the network is. Several
             processes come from torchrun.
+        memory: ``"full"`` or ``"checkpoint"``, and
+        truncate: steps after which no gradient passes on, 0 for none: both in place of the rule's
+            own, see `spikewright.learning.Surrogate`; by default as the rule has them.
         precision: ``"32-true"``, ``"bf16-mixed"`` or ``"64-true"``; by default as the network is.
         costs: file with a table of what products cost on this machine, by which they run dense
             or event by event, see `spikewright.engine.products.costs`; by default the shipped
@@ -66,6 +72,8 @@ class FitSettings:
     minimise: bool | None = None
     keep: str = "last"
     device: str | None = None
+    memory: Memory | None = None
+    truncate: int | None = None
     precision: str | None = None
     costs: str | Path | None = None
     checkpoint_every: float = 60.0
@@ -91,6 +99,10 @@ class FitSettings:
         _check_choice("keep", self.keep, ("last", "best"))
         if self.precision is not None:
             _check_choice("precision", self.precision, PRECISIONS)
+        if self.memory is not None:
+            _check_choice("memory", self.memory, get_args(Memory))
+        if self.truncate != 0 and self.truncate is not None:
+            _check_count("truncate", self.truncate)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -143,6 +155,29 @@ def make_settings(settings: FitSettings | None, options: dict[str, Any]) -> FitS
             )
     before = {name: getattr(settings, name) for name in known} if settings else {}
     return FitSettings(**(before | options))
+
+
+def with_settings(rule: Rule, settings: FitSettings) -> Rule:
+    """The rule with the settings' ``memory`` and ``truncate`` in place of its own.
+
+    Raises:
+        SettingsError: the rule does not know them.
+
+    >>> from spikewright.learning import Surrogate
+    >>> with_settings(Surrogate(), FitSettings(epochs=1, truncate=100)).truncate
+    100
+    """
+    truncate = {} if settings.truncate is None else {"truncate": settings.truncate or None}
+    given = ({} if settings.memory is None else {"memory": settings.memory}) | truncate
+    if not given:
+        return rule
+    if not isinstance(rule, Surrogate):
+        name = next(iter(given))
+        raise SettingsError(
+            f"fit: {name} must be left out with {type(rule).__name__}, got {given[name]!r}. "
+            "It is an option of Surrogate."
+        )
+    return rule.with_memory(**given)
 
 
 def _check_count(name: str, value: Any) -> None:

@@ -68,12 +68,16 @@ class Entry:
             self.reason, self.samples = str(cause), []
 
 
-def entries(task: Task) -> list[Entry]:
-    """All frameworks that benchmarks know, in every way of using them, installed or not."""
+def entries(task: Task, own: Sequence[str] = ()) -> list[Entry]:
+    """All frameworks that benchmarks know, in every way of using them, installed or not.
+
+    Args:
+        own: ways of using this package, in place of those it names for the task.
+    """
     lookup, found = peers.PEERS, list[Entry]()
     for name in lookup.names():
         module: Any = lookup.load(name)
-        for variant in peers.ways(module, task):
+        for variant in (module.KIND == OURS and own) or peers.ways(module, task):
             first = "spikewright" if module.KIND == OURS else "torch"
             contender = Contender(module.__name__, variant, first=first)
             found.append(Entry(lookup.summary(name), module.KIND, contender, variant))
@@ -107,17 +111,20 @@ def measure(task: Task, found: Sequence[Entry], rounds: int) -> None:
             entry.contender.close()
 
 
-def measure_memory(task: Task, found: Sequence[Entry]) -> None:
-    """How many MB a few runs add to a process that has network and data, one process each.
+def measure_memory(task: Task, found: Sequence[Entry], rounds: int) -> None:
+    """How many MB a few runs add to a process that has network and data, a fresh one each time.
 
     A tiny task runs in it before, so that code which is loaded on first use does not count. Ours
-    also has a process before that, so that its kernels are compiled as on any later day.
+    also has a process before that, so that its kernels are compiled as on any later day. The
+    entries take turns; every other round goes backwards.
     """
     for entry in found:
         if entry.kind == OURS:
             entry.attempt(lambda entry: _grow(entry, task))
             entry.samples.clear()
-        entry.attempt(lambda entry: _grow(entry, task))
+    for number in range(rounds):
+        for entry in found if number % 2 == 0 else found[::-1]:
+            entry.attempt(lambda entry: _grow(entry, task))
 
 
 def _grow(entry: Entry, task: Task) -> None:

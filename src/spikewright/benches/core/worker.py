@@ -16,6 +16,8 @@ import importlib
 import json
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +28,11 @@ from spikewright.benches.core.timing import no_collection, seconds
 from spikewright.errors import MissingDependency
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+MEMORY_VARIABLE = "SPIKEWRIGHT_BENCH_MEMORY"
+"""Environment variable: bytes that a framework may take; by default half of what is free."""
+MEMINFO = Path("/proc/meminfo")
+INTERVAL = 0.05
+"""Seconds between two looks at a worker's memory."""
 EXPECTED = (NotOffered, MissingDependency)
 
 
@@ -67,11 +74,27 @@ class _Server:
 
 def _growth(run: Callable[[], object], times: int) -> int:
     """By how much the peak of the resident memory passes what is resident now, bytes."""
+    most = int(os.environ.get(MEMORY_VARIABLE, _available() // 2))
+    threading.Thread(target=_guard, args=(most,), daemon=True).start()
     before = _status("VmRSS")
     CLEAR.write_text("5", encoding="ascii")  # forgets the peak so far
     for _ in range(times):
         run()
     return _status("VmHWM") - before
+
+
+def _guard(most: int) -> None:
+    """End the process before it takes memory that others need."""
+    while _status("VmRSS") < most:
+        time.sleep(INTERVAL)
+    sys.stderr.write(f"took more than {most / 1e9:.3g} GB\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _available() -> int:
+    lines = MEMINFO.read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
 
 
 def _status(field: str) -> int:

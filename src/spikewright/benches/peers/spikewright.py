@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,20 +13,22 @@ import spikewright as sw
 from spikewright.benches.core.task import DECAY, DT, Task, Work
 from spikewright.benches.peers.core import runs
 from spikewright.benches.peers.core.data import layer_input, network_input, weights
+from spikewright.engine.spike import DEFAULT_SURROGATE
 
 KIND = "ours"
 TAU = -DT / math.log(DECAY)
 GAIN = 1 / (1 - DECAY)
 """Input resistance at which an input adds itself to the potential, as in the other frameworks."""
-WINDOW = 0.5
-WINDOWED = f"surrogate window {WINDOW:g}"
+WINDOWED = "surrogate window "
+WINDOWS = tuple(f"{WINDOWED}{window:g}" for window in (0.5, 0.1))
+CHECKPOINT = "memory='checkpoint'"
 COMPILED, BY_STATE = "net.stream()", "net(x, state)"
 
 
 def variants(task: Task) -> tuple[str, ...]:
     """Other ways than the plain one that a case is worth measuring in."""
     if task.net == "recurrent" and task.action == "train":
-        return ("", WINDOWED)
+        return ("", *WINDOWS)
     return (COMPILED, BY_STATE) if task.action == "stream" else ("",)
 
 
@@ -39,18 +42,26 @@ def prepare(task: Task, variant: str) -> Work:
     net = network(task, variant)
     if task.action == "stream":
         run = runs.streaming(_stream(net, task, variant), task)
+    elif task.action == "train":
+        run = runs.training(net, task, _again(net) if variant == CHECKPOINT else None)
     else:
-        run = (runs.training if task.action == "train" else runs.inference)(net, task)
+        run = runs.inference(net, task)
     return Work(run, lambda: _rates(net, task), sw.__version__)
+
+
+def _again(net: sw.Network) -> runs.Net:
+    return lambda x: net.run(x, record=(), memory="checkpoint").output
 
 
 def network(task: Task, variant: str = "") -> sw.Network:
     """The task's network."""
-    window = sw.surrogate.FastSigmoid(window=WINDOW) if variant == WINDOWED else None
+    surrogate = DEFAULT_SURROGATE
+    if variant.startswith(WINDOWED):
+        surrogate = replace(surrogate, window=float(variant.removeprefix(WINDOWED)))
     options: dict[str, Any] = {"tau_mem": TAU, "r": GAIN}
 
     def lif() -> sw.LIF:
-        return sw.LIF(**options, surrogate=window, firing=sw.Firing(reset="subtract"))
+        return sw.LIF(**options, surrogate=surrogate, firing=sw.Firing(reset="subtract"))
 
     values, readout = weights(task), sw.LI(**options)
     if task.net == "conv":

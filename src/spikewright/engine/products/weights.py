@@ -33,6 +33,7 @@ def weights_unchanged(known: Derived | None = None) -> Iterator[None]:
 def derived(weight: Tensor, make: Callable[[Tensor], Made]) -> Made:
     """``make(weight)``, which is worked out once inside `weights_unchanged`.
 
+    >>> import torch
     >>> weight = torch.ones(2)
     >>> with weights_unchanged():
     ...     first = derived(weight, torch.neg)

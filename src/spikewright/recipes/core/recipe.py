@@ -34,6 +34,10 @@ class RunSettings(Settings):
     """samples a step"""
     seed: int = Field(0, ge=0, lt=2**63)
     """of the first weights, the order of the samples and the encoder"""
+    memory: Literal["full", "checkpoint"] | None = None
+    """full, or checkpoint, which runs parts again in the backward pass; the rule's if not set"""
+    truncate: int | None = Field(None, ge=0)
+    """steps after which no gradient passes on, 0 for none; the rule's if not set"""
     threads: int | None = Field(None, ge=1)
     """processor threads; torch's own choice if not set"""
 
@@ -114,7 +118,7 @@ class Recipe(ABC, Generic[S]):
 
     def fit_options(self, settings: S) -> dict[str, Any]:
         """Options of `fit`; by default the common settings, and the best validation is kept."""
-        common = ("epochs", "seconds", "batch_size", "seed")
+        common = ("epochs", "seconds", "batch_size", "seed", "memory", "truncate")
         return {name: getattr(settings, name) for name in common} | {"keep": "best"}
 
     def measure(

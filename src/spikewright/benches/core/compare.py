@@ -154,11 +154,12 @@ def to_rows(task: Task, found: Sequence[Entry], unit: str) -> Iterator[Row]:
     ours, *ways = sorted((e for e in found if e.kind == OURS), key=lambda entry: not entry.samples)
     others = sorted((e for e in found if e.kind != OURS), key=Entry.order)
     fastest = next((e for e in others if e.kind == "peer" and e.samples), None)
+    mark = " (leanest peer)" if unit == "MB" else " (fastest peer)"
     for other in others:
-        yield _row(task, ours, other, unit, " (fastest peer)" if other is fastest else "")
+        yield _row(task, ours, other, unit, mark if other is fastest else "")
     for way in ways:
         if fastest is not None:
-            yield _row(task, way, fastest, unit, " (fastest peer)")
+            yield _row(task, way, fastest, unit, mark)
 
 
 def _row(task: Task, ours: Entry, other: Entry, unit: str, mark: str) -> Row:

@@ -198,7 +198,8 @@ def test_a_large_dense_result_worked_out_in_chunks_is_the_same(
     x = spikes((5, 3, 3, 9, 7), 0.9, torch.float32).requires_grad_()
     look_for_events(x)
     assert choose_way(x, weight, geometry).forward is False
-    monkeypatch.setattr(engine_conv, "CHUNK_ELEMENTS", 4 * math.prod(geometry.shape))
+    for limit in ("CHUNK_ELEMENTS", "WORK_SPACE"):
+        monkeypatch.setattr(engine_conv, limit, 4 * math.prod(geometry.shape))
     found = with_gradients(convolve(x, weight, bias, geometry), (x, weight, bias))
     assert torch.equal(found[0], plain(case, x, weight, bias))
     assert_near(found, with_gradients(plain(case, x, weight, bias), (x, weight, bias)))

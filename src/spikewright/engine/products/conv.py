@@ -23,6 +23,9 @@ from spikewright.engine.traced import is_traced
 _SECOND = "Run the layer with path='dense'."
 CHUNK_ELEMENTS = 1 << 20
 """Of a dense result, worked out at a time: torch maps large memory anew for each call."""
+WORK_SPACE = 1 << 23
+"""Elements that torch copies at once for a weight's gradient. With much fewer, the C library gives
+the memory back to the system after each chunk, and to fetch it again takes half of the time."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _dense_gradients(
             gradient.dtype,
         )
     if rows is not None and any(wanted[1:]):
-        chunk = max(1, CHUNK_ELEMENTS // max(rows[0].numel(), gradient[0].numel()))
+        chunk = max(1, WORK_SPACE // max(rows[0].numel(), gradient[0].numel()))
         if torch.is_grad_enabled():
             chunk = len(rows)
         for i in range(0, len(rows), chunk):

@@ -20,27 +20,41 @@ _size = 0
 
 
 WORTH_A_THREAD = 400_000
+PIECES = 4
 
 
-def run_ranges(kernel: Callable[[int, int], None], count: int, work: int) -> None:
-    """Call ``kernel(first, last)`` on even parts of ``range(count)``, one part a thread.
+def run_ranges(
+    kernel: Callable[[int, int], None], count: int, work: int, pieces: int = PIECES
+) -> None:
+    """Call ``kernel(first, last)`` on even parts of ``range(count)``, on several threads.
 
-    The calling thread takes the first part.
+    The calling thread and the others take one part after another. One that wakes late thus holds
+    nobody up, and one that has not woken when all is done is not waited for.
 
     Args:
         work: steps of single neurons in all; a thread is not woken for less than
             `WORTH_A_THREAD`, which takes about as long as waking it.
+        pieces: parts for each thread; 1 where each call reads all of something large.
     """
-    parts = min(torch.get_num_threads(), count, 1 + work // WORTH_A_THREAD)
-    if parts <= 1:
+    threads = min(torch.get_num_threads(), count, 1 + work // WORTH_A_THREAD)
+    if threads <= 1:
         kernel(0, count)
         return
-    edges = [count * i // parts for i in range(parts + 1)]
-    pool = _threads(parts - 1)
-    waiting = [pool.submit(kernel, edges[i], edges[i + 1]) for i in range(1, parts)]
-    kernel(edges[0], edges[1])
-    for future in waiting:
-        future.result()
+    number = min(count, threads * pieces)
+    parts = iter([(count * i // number, count * (i + 1) // number) for i in range(number)])
+
+    def take() -> None:
+        for first, last in parts:
+            kernel(first, last)
+
+    pool = _threads(threads - 1)
+    others = [pool.submit(take) for _ in range(threads - 1)]
+    try:
+        take()
+    finally:
+        for other in others:
+            if not other.cancel():
+                other.result()
 
 
 def call_apart(function: Callable[[], Made]) -> Made:

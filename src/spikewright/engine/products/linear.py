@@ -188,6 +188,7 @@ def weight_gradient(events: Events, gradient: Array) -> Array:
         lambda i, j: kernels.weight_gradient(i, j, start, row, times, gradient, rows),
         e.features,
         work,
+        pieces=1,
     )
     return e.valued(flipped(rows))
 

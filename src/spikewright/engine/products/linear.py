@@ -30,6 +30,8 @@ from spikewright.engine.traced import is_traced
 
 Array = np.ndarray[Any, Any]
 _SECOND = "Run the layer with path='dense'."
+SUM_PARTS = 16
+"""Of the rows, each summed by one thread."""
 BLOCK_BYTES = 1 << 19
 """Of the output gradient, in a block of rows whose events are sorted by input."""
 
@@ -194,13 +196,13 @@ def weight_gradient(events: Events, gradient: Array) -> Array:
 
 
 def column_sums(gradient: Array) -> Array:
-    """The sum of each column, row after row."""
-    total = np.empty(gradient.shape[1], gradient.dtype)
+    """The sum of each column, in an order that no number of threads changes."""
+    parts = min(SUM_PARTS, len(gradient))
+    totals = np.empty((parts, gradient.shape[1]), gradient.dtype)
     kernels = native("linear", gradient.dtype)
-    run_ranges(
-        lambda i, j: kernels.column_sums(i, j, gradient, total), len(total), gradient.size // 16
-    )
-    return total
+    work = gradient.size // 4
+    run_ranges(lambda i, j: kernels.column_sums(i, j, gradient, totals), parts, work)
+    return totals.sum(axis=0)
 
 
 def flipped(matrix: Array) -> Array:

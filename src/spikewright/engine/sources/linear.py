@@ -84,16 +84,16 @@ def weight_gradient(first, last, start, row, times, gradient, rows):
             add_listed(rows, i, gradient, row, times, start[part, i], start[part, i + 1])
 
 
-@numba.njit(f"void(i8, i8, {real}[:, ::1], {real}[::1])", **OPTIONS)
-def column_sums(first, last, gradient, total):
-    """``total[n] = sum of gradient[:, n]`` for columns ``first`` to ``last``, row after row."""
-    part = total[first:last]
-    for n in range(last - first):
-        part[n] = 0
-    for r in range(gradient.shape[0]):
-        values = gradient[r, first:last]
-        for n in range(last - first):
-            part[n] += values[n]
+@numba.njit(f"void(i8, i8, {real}[:, ::1], {real}[:, ::1])", **OPTIONS)
+def column_sums(first, last, gradient, totals):
+    """``totals[p]``: the sum of the rows of part p, row after row."""
+    rows, columns = gradient.shape
+    for p in range(first, last):
+        total = totals[p]
+        total[:] = 0
+        for r in range(rows * p // len(totals), rows * (p + 1) // len(totals)):
+            for n in range(columns):
+                total[n] += gradient[r, n]
 
 
 @numba.njit(

@@ -153,11 +153,12 @@ _passing: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 _wanted: ContextVar[bool] = ContextVar("events wanted", default=False)
 
 
-def attach(x: Tensor, spikes: Events | Marks, active: Events | Marks | None = None) -> None:
+def attach(x: Tensor, spikes: Events | Marks | None, active: Events | Marks | None = None) -> None:
     """Let ``x`` carry its events for as long as it is not written to.
 
     Args:
-        spikes: the events, or bits from which they are listed when somebody asks.
+        spikes: the events, or bits from which they are listed when somebody asks; ``None`` if
+            there are known to be none, as the values are no counts.
         active: the only places where a gradient of ``x`` is of use; ``None`` for all.
     """
     _table(x)[x] = _Carried(_version(x), spikes, active)
@@ -183,7 +184,7 @@ def look_for_events(x: Tensor) -> Events | None:
     if _carried(x) is None:
         if x.is_inference():
             return events_in(x)
-        _known[x] = _Carried(_version(x), events_in(x))
+        attach(x, events_in(x))
     return events_of(x)
 
 
@@ -192,7 +193,7 @@ def pass_on(x: Tensor, part: Tensor, first: int) -> Tensor:
     if _carried(x) is not None:
         events, batch = events_of(x), x.shape[1]
         rows = first * batch, (first + len(part)) * batch
-        _table(part)[part] = _Carried(_version(part), events.part(*rows) if events else None)
+        attach(part, events.part(*rows) if events else None)
     return part
 
 
@@ -215,7 +216,7 @@ def hand_on(x: Tensor, leaf: Tensor) -> Tensor:
     """``leaf``, which has the values of ``x``, with all that ``x`` carries."""
     carried = _carried(x)
     if carried is not None:
-        _table(leaf)[leaf] = replace(carried, version=_version(leaf))
+        attach(leaf, carried.spikes, carried.active)
     return leaf
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
@@ -197,11 +196,11 @@ def _mixes_neurons(step: Step, slots: Slots, surrogate: SurrogateGradient) -> st
     Tracing sees one neuron, for whom a sum over all neurons is the neuron itself. So the step is
     called with a few neurons at once, and with the same neurons one by one.
     """
-    random = np.random.default_rng(0)  # torch's may be forbidden, inside vmap
+    random = torch.Generator().manual_seed(0)
     lead = (2, 3)
 
     def draw(shape: tuple[int, ...]) -> Tensor:
-        return torch.from_numpy(random.random((1, *shape))).to(slots.dtype)[0]
+        return torch.rand(shape, generator=random, dtype=torch.float64).to(slots.dtype)
 
     varying = [draw(lead + shape) for shape in slots.inputs + slots.state]
     fixed = [draw(lead[1:] + shape) for shape in slots.coefficients]

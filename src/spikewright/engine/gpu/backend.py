@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from spikewright import optional
-from spikewright.engine import cache
+from spikewright.engine import cache, trees
 from spikewright.engine.cpu import backend as cpu
 from spikewright.engine.cpu.backend import find_needs, flatten, split, stored_plan
 from spikewright.engine.gpu import kernel as lone_kernel
@@ -137,12 +136,12 @@ def scan_gpu(
     results = _Scan.apply(plan, sizes, *xs, *states, *cs)
     count = len(plan.outputs)
     outputs = results[0] if plan.single else tuple(results[:count])
-    return outputs, pytree.tree_unflatten(results[count:], slots.trees[1])
+    return outputs, trees.unflatten(results[count:], slots.trees[1])
 
 
 def readable(inputs: Any, dtype: torch.dtype) -> Any:
     """The inputs as they are where a kernel can read them, others as ``dtype``."""
-    return pytree.tree_map(lambda x: x if x.dtype in _DTYPES else x.to(dtype), inputs)
+    return trees.map_leaves(lambda x: x if x.dtype in _DTYPES else x.to(dtype), inputs)
 
 
 def check_devices(tensors: Sequence[Tensor]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from spikewright.engine import trees
 from spikewright.engine.cpu.backend import flatten, split
 from spikewright.engine.gpu.backend import (
     LANES,
@@ -101,7 +101,7 @@ def scan_recurrent_gpu(
     spikes, count = results[0], len(plan.outputs)
     after = torch.cat([past, spikes[-len(past) :]])[-len(past) :]
     outputs = spikes if plan.single else tuple(results[:count])
-    return outputs, pytree.tree_unflatten(results[count:], slots.trees[1]), after
+    return outputs, trees.unflatten(results[count:], slots.trees[1]), after
 
 
 class _Recurrence(torch.autograd.Function):

@@ -10,6 +10,10 @@ SpikewrightError
 ├── RuleError          (ValueError)    a learning rule that cannot train this network
 ├── DataError          (RuntimeError)  a data file is missing, damaged or cannot be fetched
 ├── OutOfMemory        (MemoryError)   a training step does not fit into memory
+├── ExchangeError      (ValueError)    a graph in an exchange format cannot be read or written
+├── CompileError       (ValueError)    a network that a target cannot hold, or does not run well
+├── ProgramError       (RuntimeError)  a compiled program cannot be written, read or run
+├── DeviceError        (RuntimeError)  a device does not answer, or refuses
 ├── CheckpointError    (RuntimeError)  a checkpoint cannot be written or read
 ├── SettingsError      (ValueError)    a setting is unknown or has a wrong value
 └── MissingDependency  (ImportError)   an optional package is not installed
@@ -58,6 +62,22 @@ class DataError(SpikewrightError, RuntimeError):
 
 class OutOfMemory(SpikewrightError, MemoryError):
     """A training step does not fit into memory."""
+
+
+class ExchangeError(SpikewrightError, ValueError):
+    """A graph in an exchange format cannot be read or written."""
+
+
+class CompileError(SpikewrightError, ValueError):
+    """A network that a target cannot hold, or that does not run well on it."""
+
+
+class ProgramError(SpikewrightError, RuntimeError):
+    """A compiled program cannot be written, read or run."""
+
+
+class DeviceError(SpikewrightError, RuntimeError):
+    """A device does not answer, or refuses."""
 
 
 class CheckpointError(SpikewrightError, RuntimeError):

@@ -1,0 +1,1 @@
+"""From a network to what a target runs: the discrete program, its front ends and its passes."""

@@ -1,0 +1,1 @@
+"""Passes over a discrete program, one verb a file."""

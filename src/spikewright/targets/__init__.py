@@ -1,0 +1,1 @@
+"""Targets, one folder each: limits, check, lowering, twin, artefact."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from spikewright.report import Membrane, ReportData, Sample, Weights, theme
+from spikewright.errors import ShapeError
+from spikewright.report import Boundary, Membrane, ReportData, Sample, Stage, Weights, theme
+from spikewright.report.figures.boundary import boundary
 from spikewright.report.figures.confusion import confusion
 from spikewright.report.figures.curves import curves, series
 from spikewright.report.figures.membrane import choose, envelope, membrane
@@ -188,3 +191,49 @@ def test_the_curves_of_train_validation_and_test_differ_for_the_colour_blind(
     seen = np.clip((rgb / 255) ** 2.2 @ np.array(matrix).T, 0, 1) ** (1 / 2.2)
     for first, second in ((0, 1), (0, 2), (1, 2)):
         assert np.abs(seen[first] - seen[second]).max() > 0.12
+
+
+def test_a_boundary_colours_the_plane_and_marks_mistakes_only() -> None:
+    record = Boundary(
+        name="on the chip",
+        x=np.array([0.0, 0.5, 1.0]),
+        y=np.array([0.0, 1.0]),
+        chosen=np.array([[0, 1, 2], [2, -1, 0]]),
+        points=np.array([[0.1, 0.1], [0.9, 0.2], [0.4, 0.8]]),
+        targets=np.array([0, 2, 1]),
+        predictions=np.array([0, 1, 1]),
+    )
+    plot = boundary(record, ("yin", "yang", "dot"))
+    plane, mistakes = plot.figure.data
+    np.testing.assert_array_equal(plane.z, [[0, 1, 2], [2, np.nan, 0]])
+    assert plane.customdata[0, 2] == "dot"
+    np.testing.assert_allclose((mistakes.x, mistakes.y), ([0.9], [0.2]))
+    assert list(mistakes.text) == ["dot taken for yang"]
+    assert "1 point of 3 taken wrongly" in plot.caption
+    with pytest.raises(ShapeError, match=r"one class for each of \(y, x\) = \(2, 3\)"):
+        boundary(replace(record, chosen=np.zeros((3, 2))), ())
+
+
+def test_a_membrane_shows_the_samples_of_a_chip_beside_the_software() -> None:
+    v, chip = np.linspace(0, 1, 6)[:, None], np.array([0, np.nan, 3, np.nan, -2, np.nan])[:, None]
+    plot = membrane("1_lif", Membrane(v=v, against=chip), clock(1e-3, 6))
+    software, samples, _ = plot.figure.data
+    np.testing.assert_allclose(software.y, v[:, 0])
+    np.testing.assert_allclose((samples.x, samples.y), ([0, 2, 4], [0, 3, -2]))
+    low, high = plot.figure.layout.yaxis.range
+    assert low < -2
+    assert high > 3
+    with pytest.raises(ShapeError, match="against must be of shape"):
+        membrane("1_lif", Membrane(v=v, against=chip[:4]), clock(1e-3, 6))
+
+
+def test_stages_are_listed_in_order_with_their_accuracy() -> None:
+    stages = (
+        Stage(name="software", accuracy=0.974, loss=0.1),
+        Stage(name="on the chip", accuracy=0.9, note="as trained"),
+    )
+    found = next(s for s in sections(ReportData(title="x", stages=stages)) if s.anchor == "stages")
+    assert found.table is not None
+    names, accuracies = [row[0] for row in found.table.rows], [row[1] for row in found.table.rows]
+    assert names == ["software", "on the chip"]
+    assert [value.split()[0] for value in accuracies] == ["97.4", "90"]

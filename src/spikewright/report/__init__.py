@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from spikewright.report.data import LayerRow, Membrane, ReportData, Sample, Summary, Weights
+from spikewright.report.data import (
+    Boundary,
+    LayerRow,
+    Membrane,
+    ReportData,
+    Sample,
+    Stage,
+    Summary,
+    Weights,
+)
 from spikewright.report.environment import environment
 from spikewright.report.page import Report
 
 __all__ = [
+    "Boundary",
     "LayerRow",
     "Membrane",
     "Report",
     "ReportData",
     "Sample",
+    "Stage",
     "Summary",
     "Weights",
     "environment",

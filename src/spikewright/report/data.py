@@ -44,6 +44,9 @@ class Membrane:
         threshold: where a neuron spikes: one number or (neurons,), in the unit of ``v``.
         neurons: true index of each column of ``v``, (neurons,), where only some were recorded.
         unit: unit of ``v`` for the axis, empty if dimensionless.
+        against: the same potentials from elsewhere, a chip say, (time, neurons); NaN where there
+            is no sample.
+        names: what ``v`` and ``against`` are.
     """
 
     v: Array
@@ -51,6 +54,8 @@ class Membrane:
     threshold: float | Array | None = None
     neurons: Array | None = None
     unit: str = ""
+    against: Array | None = None
+    names: tuple[str, str] = ("software", "chip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,46 @@ class Weights:
 
     after: Array
     before: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boundary:
+    """Which class a network chooses at each point of a plane.
+
+    Args:
+        name: heading of the figure.
+        x, y: coordinates of the grid, (columns,) and (rows,), evenly spaced.
+        chosen: class index on the grid, (rows, columns); negative where nothing was asked.
+        points: samples in the plane, (samples, 2).
+        targets, predictions: their right and chosen classes, (samples,).
+        axes: names of the two coordinates.
+    """
+
+    name: str
+    x: Array
+    y: Array
+    chosen: Array
+    points: Array
+    targets: Array
+    predictions: Array
+    axes: tuple[str, str] = ("x", "y")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One state of a network on its way to the hardware, and how well it does there.
+
+    Args:
+        name: for example ``"on the chip, calibrated"``.
+        accuracy: share of test samples classified rightly, 0 to 1.
+        loss: mean loss on the test samples.
+        note: what was done to get there.
+    """
+
+    name: str
+    accuracy: float
+    loss: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +165,8 @@ class ReportData:
         samples: inputs with rasters, membrane traces and readout.
         rates: firing rate by layer name, each (neurons,), spikes per neuron and time step.
         confusion: counts, (true class, chosen class).
+        stages: the network in software and on hardware, in order.
+        boundaries: choices over a plane, one a stage.
         weights: weights by connection name.
         layers: the table of layers, in order.
         settings: nested settings of the run.
@@ -137,6 +184,8 @@ class ReportData:
     samples: Sequence[Sample] = ()
     rates: Mapping[str, Array] = field(default_factory=dict[str, Array])
     confusion: Array | None = None
+    stages: Sequence[Stage] = ()
+    boundaries: Sequence[Boundary] = ()
     weights: Mapping[str, Weights] = field(default_factory=dict[str, Weights])
     layers: Sequence[LayerRow] = ()
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikewright.report.data import LayerRow, ReportData, Sample
+from spikewright.report.figures.boundary import boundary
 from spikewright.report.figures.confusion import confusion
 from spikewright.report.figures.curves import curves
 from spikewright.report.figures.membrane import membrane
@@ -15,7 +16,7 @@ from spikewright.report.figures.raster import raster
 from spikewright.report.figures.rates import rate_curves, rate_histograms
 from spikewright.report.figures.readout import readout
 from spikewright.report.figures.weights import weights
-from spikewright.report.text import class_name, flatten, number
+from spikewright.report.text import class_name, flatten, number, percent
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def sections(data: ReportData) -> list[Section]:
     """All sections with something to show."""
     found = [
         Section("learning", "Learning", plots=curves(data.curves), grid=True),
+        _stages(data),
         _answers(data),
         Section("samples", "Inside the network", SAMPLES, tabs=_tabs(data)),
         _activity(data),
@@ -76,10 +78,28 @@ WEIGHTS = (
     "Bars: weights after training; thin line: before, where it was kept. Weights that barely "
     "moved point to a layer that did not learn; a pile at one edge, to a bound that clips."
 )
+STAGES = (
+    "One network and its test samples in software and on hardware. What it loses when it is "
+    "deployed is the hardware's imperfection; training with the hardware in the loop learns to "
+    "live with it."
+)
 RATES = (
     "How the neurons of each layer share the work. A bar at zero counts silent neurons: for the "
     "samples measured they add nothing."
 )
+
+
+def _stages(data: ReportData) -> Section:
+    """From software to hardware: a line and, where there is a plane, a picture for each stage."""
+    rows = [
+        (stage.name, percent(stage.accuracy), _maybe(stage.loss), stage.note)
+        for stage in data.stages
+    ]
+    plots = [boundary(record, data.classes) for record in data.boundaries]
+    table = Table(("stage", "test accuracy", "test loss", "what was done"), rows, numeric=(1, 2))
+    lead = STAGES if rows else ""
+    title = "From software to hardware"
+    return Section("stages", title, lead, plots, grid=True, table=table if rows else None)
 
 
 def _answers(data: ReportData) -> Section:
@@ -124,12 +144,16 @@ def _layers(layers: Sequence[LayerRow]) -> Table | None:
             row.kind,
             " × ".join(str(size) for size in row.shape),
             f"{row.parameters:,}" if row.parameters else "–",
-            "–" if row.rate is None else number(row.rate),
+            _maybe(row.rate),
         )
         for row in layers
     ]
     head = ("layer", "kind", "output shape", "parameters", "spikes/step")
     return Table(head, rows, numeric=(2, 3, 4)) if rows else None
+
+
+def _maybe(value: float | None) -> str:
+    return "–" if value is None else number(value)
 
 
 def _pairs(values: Mapping[str, Any], what: str) -> Table | None:

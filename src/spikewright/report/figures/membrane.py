@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ def membrane(name: str, record: Membrane, timing: Clock) -> Plot:
         fig.update_yaxes(title_text=f"neuron {label}", row=row, col=1)
     fig.update_xaxes(range=[-0.5 * timing.scale, (len(v) - 0.5) * timing.scale])
     fig.update_xaxes(title_text=timing.title, row=len(columns), col=1)
-    fig.update_layout(margin_t=18)
+    fig.update_layout(margin_t=18 if record.against is None else 34)
+    fig.update_layout(showlegend=record.against is not None)
     unit = f", in {inert(record.unit)}" if record.unit else ""
     return Plot(fig, f"Membrane potential · {name}", _caption(record, columns, unit), linked=True)
 
@@ -99,20 +100,33 @@ def _checked(name: str, record: Membrane, v: Array) -> Membrane:
         threshold = np.broadcast_to(np.ravel(threshold), (v.shape[1],))
     if neurons is not None and np.size(neurons) != v.shape[1]:
         raise misfit("neurons", f"{v.shape[1]} numbers", np.size(neurons))
-    return Membrane(v=v, spikes=spikes, threshold=threshold, neurons=neurons, unit=record.unit)
+    against = record.against
+    if against is not None:
+        against = two_dimensional(f"membrane {name!r}", against)
+        if against.shape != v.shape:
+            raise misfit("against", f"of shape {v.shape}", against.shape)
+    return replace(
+        record, v=v, spikes=spikes, threshold=threshold, neurons=neurons, against=against
+    )
 
 
 @dataclass(frozen=True)
 class Lane:
-    """One neuron: its potential (time,), the steps in which it spikes, its threshold."""
+    """One neuron: its potential (time,), the steps in which it spikes, its threshold.
+
+    ``against`` is its potential elsewhere; ``names`` says what the two are.
+    """
 
     v: Array
     spikes: Array
     threshold: float | None
+    against: Array | None = None
+    names: tuple[str, str] = ("", "")
 
     def extent(self) -> tuple[float, float]:
         """Lowest and highest level to show, never equal."""
-        levels = [float(level) for level in self.v[np.isfinite(self.v)]]
+        shown = [self.v] if self.against is None else [self.v, self.against]
+        levels = [float(level) for v in shown for level in v[np.isfinite(v)]]
         levels += [] if self.threshold is None else [self.threshold]
         low, high = (min(levels), max(levels)) if levels else (0.0, 1.0)
         return (low, high) if high > low else (low - 0.5, high + 0.5)
@@ -121,7 +135,8 @@ class Lane:
 def _lane(record: Membrane, column: int) -> Lane:
     threshold = None if record.threshold is None else float(np.ravel(record.threshold)[column])
     spikes = np.zeros(0, int) if record.spikes is None else np.nonzero(record.spikes[:, column])[0]
-    return Lane(record.v[:, column], spikes, threshold)
+    against = None if record.against is None else record.against[:, column]
+    return Lane(record.v[:, column], spikes, threshold, against, record.names)
 
 
 def _draw(fig: Any, row: int, lane: Lane, timing: Clock) -> None:
@@ -129,7 +144,12 @@ def _draw(fig: Any, row: int, lane: Lane, timing: Clock) -> None:
     low, high = lane.extent()
     height = high - low
     marks = np.full(len(lane.spikes), high + 0.16 * height, np.float32)
-    fig.add_trace(_potential(x, y, timing), row=row, col=1)
+    first = row == 1 and lane.against is not None
+    fig.add_trace(_potential((x, y), timing, lane.names[0], first), row=row, col=1)
+    if lane.against is not None:
+        seen = np.nonzero(np.isfinite(lane.against))[0]
+        other = timing.times(seen), lane.against[seen].astype(np.float32)
+        fig.add_trace(_samples(other, timing, lane.names[1], first), row=row, col=1)
     fig.add_trace(_marks(timing.times(lane.spikes), marks, timing), row=row, col=1)
     if lane.threshold is not None:
         line = {"color": theme.MUTED, "width": 1, "dash": "dot"}
@@ -138,14 +158,31 @@ def _draw(fig: Any, row: int, lane: Lane, timing: Clock) -> None:
     fig.update_yaxes(nticks=3, showgrid=False, row=row, col=1)
 
 
-def _potential(x: Array, y: Array, timing: Clock) -> Any:
+def _potential(xy: tuple[Array, Array], timing: Clock, name: str, legend: bool) -> Any:
     go: Any = optional.require("plotly.graph_objects")
     return go.Scatter(
-        x=x,
-        y=y,
+        x=xy[0],
+        y=xy[1],
         mode="lines",
+        name=inert(name),
+        showlegend=legend,
         line={"color": theme.BLUE, "width": 1.5},
         hovertemplate=f"%{{y:.4~g}} at %{{x:.6~g}} {timing.unit}<extra></extra>",
+    )
+
+
+def _samples(xy: tuple[Array, Array], timing: Clock, name: str, legend: bool) -> Any:
+    """The potential elsewhere: its samples, joined by a thin line."""
+    go: Any = optional.require("plotly.graph_objects")
+    return go.Scatter(
+        x=xy[0],
+        y=xy[1],
+        mode="lines+markers",
+        name=inert(name),
+        showlegend=legend,
+        line={"color": theme.GREEN, "width": 1.2, "dash": "dot"},
+        marker={"color": theme.GREEN, "size": 4},
+        hovertemplate=f"{inert(name)}: %{{y:.4~g}} at %{{x:.6~g}} {timing.unit}<extra></extra>",
     )
 
 
@@ -156,6 +193,7 @@ def _marks(x: Array, y: Array, timing: Clock) -> Any:
         y=y,
         mode="markers",
         marker={"symbol": "line-ns", "size": 9, "line": {"color": theme.ORANGE, "width": 2}},
+        showlegend=False,
         hovertemplate=f"spike at %{{x:.6~g}} {timing.unit}<extra></extra>",
     )
 
@@ -167,5 +205,7 @@ def _caption(record: Membrane, columns: Sequence[int], unit: str) -> str:
         parts.append("Dotted: the threshold.")
     if record.spikes is not None:
         parts.append("Orange marks: spikes.")
+    if record.against is not None:
+        parts.append(f"Blue: {record.names[0]}; green points: {record.names[1]}.")
     parts.append("A trace that hovers far below its threshold belongs to a neuron hard to train.")
     return " ".join(parts)

@@ -67,6 +67,15 @@ def test_bias_spikes_at_its_own_time_and_can_be_left_out() -> None:
     assert torch.equal(without, x[:, :, :4])
 
 
+def test_points_of_the_plane_are_encoded_as_the_samples_are() -> None:
+    data = YinYang(sizes=SMALL)
+    x, _ = data.train.batch(torch.arange(60))
+    assert torch.equal(data.encode(data.train.values[:, :2]), x)
+    for points in (torch.rand(3), torch.rand(3, 4), torch.tensor([[0.2, 1.01]])):
+        with pytest.raises(ShapeError, match="coordinates from 0 to 1"):
+            data.encode(points)
+
+
 def test_splits_hold_different_points() -> None:
     data = YinYang(sizes=(100, 100, 100))
     rows = torch.cat([data.train.values, data.validation.values, data.test.values])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikewright.data.split import Arrays, Split, checked_count
 from spikewright.data.store import DataSource
-from spikewright.errors import DataError, ParameterError
+from spikewright.errors import DataError, ParameterError, ShapeError
 from spikewright.units import check_dt, format_seconds
 
 RADIUS = 0.5
@@ -152,25 +152,56 @@ class YinYang:
                 f"{format_seconds(t_early)}. Value 0 spikes at t_early, value 1 at t_late."
             )
 
+    def encode(self, points: Tensor) -> Tensor:
+        """Spikes for points of the plane, such as a grid that decision boundaries are drawn on.
+
+        Args:
+            points: (points, 2), x and y, each 0 to 1.
+
+        Returns:
+            (time, points, channels), as the splits hand out their samples.
+
+        Raises:
+            ShapeError: another shape, or a coordinate outside 0 to 1.
+
+        >>> YinYang().encode(torch.tensor([[0.25, 0.5]])).argmax(0).tolist()
+        [[8, 14, 20, 14, 2]]
+        """
+        if (
+            points.ndim != 2
+            or points.shape[1] != 2
+            or not bool(((points >= 0) & (points <= 1)).all())
+        ):
+            raise ShapeError(
+                "YinYang.encode: points must be (points, 2) with coordinates from 0 to 1, got "
+                f"shape {tuple(points.shape)}. Pass x and y of each."
+            )
+        return self.spikes(torch.cat([points, 1 - points], dim=1).double())
+
+    def spikes(self, values: Tensor) -> Tensor:
+        """Spikes for (samples, 4) values x, y, 1 - x, 1 - y: (time, samples, channels)."""
+        steps = self.spike_steps(values)
+        spikes = torch.zeros(self.steps, *steps.shape)
+        return spikes.scatter_(0, steps[None], 1.0)
+
+    def spike_steps(self, values: Tensor) -> Tensor:
+        """Grid index of each channel's spike, (samples, channels) int64."""
+        t_early, t_late, t_bias = self.times
+        times = t_early + values * (t_late - t_early)
+        if self.bias:
+            times = torch.cat([times, times.new_full((len(values), 1), t_bias)], dim=1)
+        return torch.round(times / self.dt).long()
+
 
 class YinYangSplit(Split):
     """One drawn set of points; ``values`` are x, y, 1 - x, 1 - y in float64."""
 
     def __init__(self, data: YinYang, size: int, seed: int) -> None:
         super().__init__(partial(_tensors, size, seed), data.steps, (5 if data.bias else 4,))
-        self._times, self._dt = data.times, data.dt
-
-    def spike_steps(self, index: Tensor) -> Tensor:
-        """Grid index of each channel's spike, (batch, channels) int64."""
-        t_early, t_late, t_bias = self._times
-        times = t_early + self.values[index] * (t_late - t_early)
-        if self.shape[0] == 5:
-            times = torch.cat([times, times.new_full((len(index), 1), t_bias)], dim=1)
-        return torch.round(times / self._dt).long()
+        self._data = data
 
     def _encode(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
-        spikes = torch.zeros(self.steps, len(index), *self.shape)
-        return spikes.scatter_(0, self.spike_steps(index)[None], 1.0)
+        return self._data.spikes(self.values[index])
 
 
 def _tensors(size: int, seed: int) -> Arrays:

@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from spikewright.cli import bench, data, doctor, profile, reproduce, run, settings
+from spikewright.cli import (
+    bench,
+    data,
+    device,
+    doctor,
+    profile,
+    reproduce,
+    run,
+    settings,
+    targets,
+)
 from spikewright.cli.group import ErrorsInOneLine
 from spikewright.cli.screen import complain
 
@@ -27,6 +37,8 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("bench")(bench.bench)
 app.command("settings")(settings.settings)
 app.add_typer(data.app, name="data")
+app.add_typer(targets.app, name="targets")
+app.add_typer(device.app, name="device")
 
 
 def _print_version(asked: bool) -> None:

@@ -21,6 +21,7 @@ from spikewright.connections import (
     Fold,
     Linear,
     MaxPool2d,
+    Scale,
 )
 from spikewright.engine.layer import Layer
 from spikewright.errors import NetworkError, ParameterError, ShapeError
@@ -132,6 +133,10 @@ MAKING: list[tuple[Callable[[], Any], str]] = [
         "Delay: maximum must be a finite time >= 0 s, got nan s. "
         "Pass the longest delay that may occur, for example maximum=20e-3.",
     ),
+    (
+        lambda: Scale(NAN),
+        "Scale: scale must be finite, got nan. Pass a number or a tensor of numbers.",
+    ),
 ]
 
 JOINING: list[tuple[Callable[[], Any], str]] = [
@@ -212,6 +217,16 @@ JOINING: list[tuple[Callable[[], Any], str]] = [
         lambda: Delay(1e-3)(torch.zeros(2, 1, 4)),
         "Delay: dt must be bound before the first call, got None. "
         "Put the layer in a network, or call layer.build(shape, dt).",
+    ),
+    (
+        lambda: built(Flatten(1, 2), 5, 4),
+        "Flatten: input features must have the axes 1 to 2, got (5, 4). "
+        "Choose axes of the input, without time and batch.",
+    ),
+    (
+        lambda: built(Scale(torch.ones(3)), 5, 4),
+        "Scale: scale must be one number or broadcast to the input features (5, 4), got (3,). "
+        "Give one factor for each, or one for all.",
     ),
 ]
 

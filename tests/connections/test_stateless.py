@@ -17,6 +17,7 @@ from spikewright.connections import (
     Fold,
     Linear,
     MaxPool2d,
+    Scale,
     SumPool2d,
 )
 from spikewright.engine.layer import Layer
@@ -38,6 +39,10 @@ CASES = {
     "max pool": (lambda: MaxPool2d(3, stride=2, padding=1), IMAGES),
     "flatten": (Flatten, IMAGES),
     "flatten of one number": (Flatten, (5, 3)),
+    "flatten of the first two axes": (lambda: Flatten(0, 1), IMAGES),
+    "flatten of the last two axes": (lambda: Flatten(-2), IMAGES),
+    "scale": (lambda: Scale(torch.linspace(-1, 2, 6), learnable=True), IMAGES),
+    "one scale for all": (lambda: Scale(0.3), IMAGES),
     "fold": (lambda: Fold(nn.Sequential(nn.Linear(4, 6), nn.GELU())), (5, 3, 4)),
 }
 
@@ -63,6 +68,10 @@ def plain(layer: Layer, x: Tensor) -> Tensor:
             return functional.max_pool2d(x, layer.kernel_size, layer.stride, layer.padding)
         case Fold():
             return layer.module(x)
+        case Scale():
+            return torch.mul(x, layer.scale)
+        case Flatten() if x.ndim > 2 and layer.extra_repr():
+            return x.flatten(2 if layer.first else 1, 3 if layer.first else 2)
         case _:
             return x.reshape(len(x), -1)
 

@@ -61,6 +61,16 @@ NETS: dict[str, Callable[[], sw.Network]] = {
     "recurrent with noise": lambda: sequence(
         sw.Linear(6, 9), sw.Recurrent(low(sw.LIF, noise=2.0, refractory=2e-3))
     ),
+    "scale and threshold": lambda: sequence(
+        sw.Scale(torch.linspace(0.5, 2.0, 6)),
+        sw.Linear(6, 9),
+        sw.Threshold(v_threshold=0.1),
+        sw.Linear(9, 3),
+        sw.Integrator(),
+    ),
+    "euler": lambda: sequence(
+        sw.Linear(6, 9), low(sw.LIF, order="euler"), sw.Linear(9, 3), sw.LI(order="euler")
+    ),
     "delay": lambda: sequence(sw.Delay([1e-3, 2.5e-3] * 3), sw.Linear(6, 9), low(sw.LIF)),
     "delayed synapses": lambda: sequence(sw.DelayedLinear(6, 9, delays=4e-3), low(sw.LIF)),
     "dropout": lambda: sequence(sw.Dropout(0.5), sw.Linear(6, 9), low(sw.LIF)),

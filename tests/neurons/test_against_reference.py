@@ -15,12 +15,15 @@ from spikewright.neurons import (
     LI,
     LIF,
     AdaptiveLIF,
+    AdEx,
     CubaLI,
     CubaLIF,
     Firing,
+    Integrator,
     MultiSynapseLIF,
     Neuron,
 )
+from spikewright.neurons import Threshold as StepFunction
 
 DT, STEPS, NEURONS = 1e-3, 60, 9
 THRESHOLD = {"v_threshold": 0.8, "v_reset": -0.1}
@@ -71,12 +74,14 @@ def test_integrate_and_fire(firing: Firing) -> None:
     compare(IF(r=0.7, firing=firing, backend="reference", **THRESHOLD), x, expected)
 
 
+@pytest.mark.parametrize("order", ["exact", "euler"])
 @pytest.mark.parametrize("firing", FIRINGS, ids=str)
-def test_leaky_integrate_and_fire(firing: Firing) -> None:
+def test_leaky_integrate_and_fire(firing: Firing, order: Any) -> None:
     x = drive(6.0)
     values = {"tau_mem": 12e-3, "v_leak": 0.05, "r": 0.9}
-    expected = reference.lif(x[:, 0].numpy(), DT, rule(firing), **values)
-    compare(LIF(firing=firing, backend="reference", **THRESHOLD, **values), x, expected)
+    expected = reference.lif(x[:, 0].numpy(), DT, rule(firing), **values, order=order)
+    layer = LIF(firing=firing, order=order, backend="reference", **THRESHOLD, **values)
+    compare(layer, x, expected)
 
 
 @pytest.mark.parametrize("firing", FIRINGS[:2], ids=str)
@@ -94,6 +99,30 @@ def test_adaptive_leaky_integrate_and_fire(firing: Firing) -> None:
     values = {"tau_mem": 9e-3, "tau_adapt": 40e-3, "beta": 0.3, "v_leak": 0.05, "r": 0.9}
     expected = reference.adaptive_lif(x[:, 0].numpy(), DT, rule(firing), **values)
     compare(AdaptiveLIF(firing=firing, backend="reference", **THRESHOLD, **values), x, expected)
+
+
+@pytest.mark.parametrize(
+    ("firing", "terms"),
+    [(FIRINGS[0], {}), (FIRINGS[0], {"leak": False}), (FIRINGS[1], {"exponential": False})],
+    ids=str,
+)
+def test_adaptive_exponential_integrate_and_fire(firing: Firing, terms: dict[str, bool]) -> None:
+    x = drive(0.8)
+    values = {"tau_mem": 12e-3, "tau_syn": 7e-3, "tau_adapt": 40e-3, "v_leak": 0.05, "r": 0.9}
+    values |= {"v_exponential": 0.5, "slope": 0.08, "a": 0.2, "b": 0.15}
+    expected = reference.adex(x[:, 0].numpy(), DT, rule(firing), **values, **terms)
+    layer = AdEx(firing=firing, backend="reference", **THRESHOLD, **values, **terms)
+    compare(layer, x, expected)
+
+
+@pytest.mark.parametrize("terms", [{"triggered": False}, {"subthreshold": False}], ids=str)
+def test_adaptation_left_out_equals_adaptation_of_strength_zero(terms: dict[str, bool]) -> None:
+    x = drive(0.8)
+    values = {"tau_mem": 12e-3, "tau_syn": 7e-3, "tau_adapt": 40e-3, "v_leak": 0.05, "r": 0.9}
+    values |= {"v_exponential": 0.5, "slope": 0.08, "a": 0.2, "b": 0.15}
+    zero = {"b": 0.0} if "triggered" in terms else {"a": 0.0}
+    expected = reference.adex(x[:, 0].numpy(), DT, rule(Firing()), **(values | zero))
+    compare(AdEx(backend="reference", **THRESHOLD, **values, **terms), x, expected)
 
 
 @pytest.mark.parametrize("order", ["exact", "held", "euler"])
@@ -115,10 +144,24 @@ def test_several_synapses(firing: Firing) -> None:
     compare(layer, x.reshape(STEPS, 1, -1), expected)
 
 
-def test_leaky_integrator() -> None:
+@pytest.mark.parametrize("order", ["exact", "euler"])
+def test_leaky_integrator(order: Any) -> None:
     x, values = drive(2.0), {"tau_mem": 12e-3, "v_leak": 0.05, "r": 0.9}
-    silent = reference.lif(x[:, 0].numpy(), DT, Threshold(np.inf), **values)
-    compare(LI(backend="reference", **values), x, {"spikes": silent["v"], "v": silent["v"]})
+    silent = reference.lif(x[:, 0].numpy(), DT, Threshold(np.inf), **values, order=order)
+    layer = LI(order=order, backend="reference", **values)
+    compare(layer, x, {"spikes": silent["v"], "v": silent["v"]})
+
+
+def test_integrator() -> None:
+    x = drive(2.0)
+    total = 0.7 * np.cumsum(x[:, 0].numpy(), axis=0)
+    compare(Integrator(r=0.7, backend="reference"), x, {"spikes": total, "v": total})
+
+
+def test_step_function() -> None:
+    x = drive(2.0)
+    layer = StepFunction(v_threshold=0.8, backend="reference")
+    compare(layer, x, {"spikes": (x[:, 0].numpy() > 0.8).astype(np.float64)})
 
 
 @pytest.mark.parametrize("tau_syn", [7e-3, 12e-3, 12e-3 * (1 + 1e-9)])

@@ -13,6 +13,7 @@ from spikewright.engine.surrogate import Triangular
 from spikewright.neurons import (
     LI,
     AdaptiveLIF,
+    AdEx,
     CubaLI,
     CubaLIF,
     Firing,
@@ -29,6 +30,7 @@ SHAPES: list[tuple[str, Callable[..., Neuron], dict[str, Any]]] = [
     ("CubaLI euler", CubaLI, {"tau_mem": 8e-3, "tau_syn": 3e-3, "order": "euler"}),
     ("CubaLIF", CubaLIF, {"tau_mem": 8e-3, "tau_syn": 3e-3, "firing": Firing("none")}),
     ("AdaptiveLIF", AdaptiveLIF, {"tau_mem": 8e-3, "v_leak": 0.1, "firing": Firing("none")}),
+    ("AdEx", AdEx, {"tau_mem": 8e-3, "slope": 0.1, "a": 0.2, "firing": Firing("none")}),
     ("MultiSynapseLIF", MultiSynapseLIF, {"tau_mem": 8e-3, "firing": Firing("none")}),
 ]
 

@@ -1,4 +1,7 @@
-"""Leaky integrate-and-fire with input that is constant during a step (Gerstner et al., 2014)."""
+"""Leaky integrate-and-fire with input that is constant during a step (Gerstner et al., 2014).
+
+euler: one step of Euler's method instead of the solution.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ def lif(
     v_leak: float,
     r: float,
     refractory: int = 0,
+    order: str = "exact",
 ) -> dict[str, Trace]:
     """``v(t + dt) = v_inf + (v(t) - v_inf) exp(-dt / tau)`` with ``v_inf = v_leak + r x``.
 
@@ -31,7 +35,10 @@ def lif(
                 waiting -= 1
             else:
                 settled = v_leak + r * x[t, n]
-                membrane = settled + (membrane - settled) * np.exp(-dt / tau_mem)
+                if order == "euler":
+                    membrane = membrane + dt / tau_mem * (settled - membrane)
+                else:
+                    membrane = settled + (membrane - settled) * np.exp(-dt / tau_mem)
                 spikes[t, n], membrane = threshold.cross(membrane)
                 waiting = refractory if spikes[t, n] else 0
             v[t, n] = membrane

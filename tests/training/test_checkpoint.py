@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from spikewright import files
+from spikewright import files, sealed
 from spikewright.errors import CheckpointError
-from spikewright.training import checkpoint as module
 from spikewright.training import has_checkpoint, load_checkpoint, save_checkpoint
 
 
@@ -284,7 +283,7 @@ def forge(folder: Path, change: dict[str, Any], tensors: bytes | None = None) ->
     if tensors is not None:
         tensor_file(folder).write_bytes(tensors)
         body |= {"bytes": len(tensors), "sha256": hashlib.sha256(tensors).hexdigest()}
-    (folder / "checkpoint.json").write_bytes(module._seal(body))
+    (folder / "checkpoint.json").write_bytes(sealed.seal(body))
 
 
 def safetensors_bytes(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:

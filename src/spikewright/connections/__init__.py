@@ -10,6 +10,7 @@ from spikewright.connections.linear import Linear
 from spikewright.connections.norm import BatchNorm
 from spikewright.connections.pool import AvgPool2d, MaxPool2d, SumPool2d
 from spikewright.connections.recurrent import Recurrent
+from spikewright.connections.scale import Scale
 
 __all__ = [
     "AvgPool2d",
@@ -24,5 +25,6 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "Recurrent",
+    "Scale",
     "SumPool2d",
 ]

@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 
 from spikewright.connections.linear import Linear
 from spikewright.connections.wiring import wiring_of
+from spikewright.engine.forward import Observation
 from spikewright.engine.layer import Layer, Shape
 from spikewright.engine.program import Feedback as RecurrentStep
 from spikewright.engine.program import part_of
@@ -23,7 +24,12 @@ class Cells(Protocol):
     """What `Recurrent` needs of a neuron layer."""
 
     def run_feedback(
-        self, x: Tensor, state: Any, feedback: Feedback, record: tuple[str, ...] = ()
+        self,
+        x: Tensor,
+        state: Any,
+        feedback: Feedback,
+        record: tuple[str, ...] = (),
+        seen: Observation | None = None,
     ) -> tuple[Tensor, Any, dict[str, Tensor], Feedback]: ...
 
     def choice(self, x: Tensor, wiring: Wiring | str | None = None) -> Choice: ...
@@ -98,9 +104,17 @@ class Recurrent(Layer):
         return outputs, state
 
     def run(
-        self, x: Tensor, state: RecurrentState | None = None, record: tuple[str, ...] = ()
+        self,
+        x: Tensor,
+        state: RecurrentState | None = None,
+        record: tuple[str, ...] = (),
+        seen: Observation | None = None,
     ) -> tuple[Tensor, RecurrentState, dict[str, Tensor]]:
-        """Like `forward`, and traces of the neurons' state fields."""
+        """Like `forward`, and traces of the neurons' state fields.
+
+        What a device showed of the neurons, ``seen``, takes the place of their forward pass; the
+        spikes fed back are the device's.
+        """
         if self.shape is None or self.connection is None:
             raise _unbuilt()
         connection = self.connection
@@ -114,7 +128,8 @@ class Recurrent(Layer):
         cells: Cells = self.neuron  # type: ignore[assignment]
         wiring = wiring_of(connection, state.spikes, state.connection)
         feedback = Feedback(connect, state.spikes, state.connection, wiring)
-        outputs, neuron, traces, feedback = cells.run_feedback(x, state.neuron, feedback, record)
+        made = cells.run_feedback(x, state.neuron, feedback, record, seen)
+        outputs, neuron, traces, feedback = made
         return outputs, RecurrentState(neuron, feedback.spikes, feedback.state), traces
 
     def initial_state(self, batch: int) -> RecurrentState:

@@ -52,8 +52,8 @@ class Part(NamedTuple):
     state: Any
 
 
-Pass = Callable[[Tensor, Any], Part]
-"""Runs some steps, (time, batch, *features), from a state."""
+Pass = Callable[[Tensor, Any, int], Part]
+"""Runs some steps, (time, batch, *features), from a state; told which is the first of them."""
 
 
 def check_memory(where: str, memory: str, truncate: int | None) -> None:
@@ -136,12 +136,12 @@ def run_in_parts(run: Pass, x: Tensor, state: Any, truncate: int | None = None) 
     steps, chunk = len(x), truncate or len(x)
     found = _parts_of(steps, chunk, part_length(min(chunk, steps), x.shape[1]))
     if len(found) == 1:
-        return run(x, state)
+        return run(x, state, 0)
     parts: list[Part] = []
     pieces = x.split([last - first for first, last in found])
     with weights_unchanged():
         for piece, (first, last) in zip(pieces, found, strict=True):
-            parts.append(run(pass_on(x, piece, first), state))
+            parts.append(run(pass_on(x, piece, first), state, first))
             state = parts[-1].state
             if last % chunk == 0:
                 state = pytree.tree_map_only(Tensor, Tensor.detach, state)
@@ -238,7 +238,8 @@ class _Job:
                 self.last = self._graph(start, known)
                 part = pytree.tree_map_only(Tensor, Tensor.detach, self.last.part)
             else:
-                part = self._go(pass_on(self.x, self.x[first:last], first), state, known)
+                piece = pass_on(self.x, self.x[first:last], first)
+                part = self._go(piece, state, first, known)
             total = _add(total or _room(part, len(self.x)), part, first)
             state = part.state
         assert total is not None
@@ -277,13 +278,13 @@ class _Job:
         x.requires_grad_(self.x.requires_grad)
         state = [_fresh(leaf) for leaf in start.state]
         with torch.enable_grad():
-            part = self._go(x, pytree.tree_unflatten(state, start.tree), known)
+            part = self._go(x, pytree.tree_unflatten(state, start.tree), first, known)
         return _Graph([x, *state], part)
 
-    def _go(self, x: Tensor, state: Any, known: Derived) -> Part:
+    def _go(self, x: Tensor, state: Any, first: int, known: Derived) -> Part:
         def go() -> Part:
             with weights_unchanged(known), torch.autocast(**self.autocast):
-                return self.run(x, state)
+                return self.run(x, state, first)
 
         return self.context.run(go)
 

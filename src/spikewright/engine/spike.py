@@ -2,6 +2,8 @@
 
 A step calls `spike` or `spike_count`. Neither has a derivative of its own: whoever runs the step
 supplies one with `firing_context`, the learning rule first, else the neuron's surrogate.
+
+Where a device ran in the step's place, `firing_as` puts in the spikes that it showed.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import torch
 from torch import Tensor
 
 from spikewright.engine.surrogate import SuperSpike, SurrogateGradient
+from spikewright.errors import TraceError
 
 DEFAULT_SURROGATE = SuperSpike()
 
 _surrogate: ContextVar[SurrogateGradient] = ContextVar("surrogate", default=DEFAULT_SURROGATE)
 _of_rule: ContextVar[SurrogateGradient | None] = ContextVar("surrogate of the rule", default=None)
 _gate: ContextVar[Tensor | None] = ContextVar("gate", default=None)
+_shown: ContextVar[list[Tensor] | None] = ContextVar("spikes shown by a device", default=None)
 
 
 @contextmanager
@@ -58,6 +62,38 @@ def gated(ready: Tensor) -> Iterator[None]:
         _gate.reset(token)
 
 
+@contextmanager
+def firing_as(spikes: Tensor) -> Iterator[None]:
+    """Let the step inside fire as a device did; the derivative stays that of the step's own spike.
+
+    Raises:
+        TraceError: the step has none or several places where it fires.
+    """
+    left = [spikes]
+    token = _shown.set(left)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+    if left:
+        raise _fires_elsewhere("nowhere")
+
+
+def as_shown(model: Tensor, shown: Tensor) -> Tensor:
+    """What a device showed, bit for bit, and ``model`` where that is NaN; the gradient is model's.
+
+    Args:
+        model: any shape.
+        shown: of the same shape.
+
+    >>> model = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> y = as_shown(model, torch.tensor([0.25, torch.nan]))
+    >>> y.detach(), torch.autograd.grad(y.sum(), model)[0]
+    (tensor([0.2500, 2.0000]), tensor([1., 1.]))
+    """
+    return _AsShown.apply(model, shown)
+
+
 def spike(u: Tensor, inclusive: bool = False) -> Tensor:
     """One where ``u > 0``, else zero (``u >= 0`` if ``inclusive``).
 
@@ -71,7 +107,7 @@ def spike(u: Tensor, inclusive: bool = False) -> Tensor:
     >>> spike(torch.tensor([-0.5, 0.0, 0.5]))
     tensor([0., 0., 1.])
     """
-    return _apply_gate(_Spike.apply(u, _surrogate.get(), inclusive))
+    return _put_in(_apply_gate(_Spike.apply(u, _surrogate.get(), inclusive)))
 
 
 def spike_count(
@@ -95,12 +131,46 @@ def spike_count(
     >>> spike_count(torch.tensor([0.5, 1.0, 2.5, 9.0]), torch.tensor(1.0), maximum=3)
     tensor([0., 0., 2., 3.])
     """
-    return _apply_gate(_SpikeCount.apply(v, v_threshold, _surrogate.get(), maximum, inclusive))
+    counts = _SpikeCount.apply(v, v_threshold, _surrogate.get(), maximum, inclusive)
+    return _put_in(_apply_gate(counts))
 
 
 def _apply_gate(spikes: Tensor) -> Tensor:
     ready = _gate.get()
     return spikes if ready is None else torch.where(ready, spikes, torch.zeros_like(spikes))
+
+
+def _put_in(spikes: Tensor) -> Tensor:
+    """The spikes that a device showed in place of the step's own."""
+    left = _shown.get()
+    if left is None:
+        return spikes
+    if not left:
+        raise _fires_elsewhere("several times")
+    return as_shown(spikes, left.pop())
+
+
+def _fires_elsewhere(how: str) -> TraceError:
+    return TraceError(
+        "engine.forward: a step that a device stands in for must call spike or spike_count "
+        f"once, got one that calls them {how}. Let the program leave the layer's spikes out."
+    )
+
+
+class _AsShown(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(model: Tensor, shown: Tensor) -> Tensor:
+        return torch.where(torch.isnan(shown), model, shown)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
 
 
 class _Spike(torch.autograd.Function):

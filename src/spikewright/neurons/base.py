@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 from spikewright import seeding
 from spikewright.engine.checks import check_sequence
+from spikewright.engine.forward import Observation
 from spikewright.engine.layer import Layer, Shape
 from spikewright.engine.program import Pointwise
 from spikewright.engine.reference import Feedback
@@ -33,7 +34,14 @@ from spikewright.engine.traced import is_traced
 from spikewright.engine.tracing.trace import Step
 from spikewright.engine.wiring import Wiring
 from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError, nearest
-from spikewright.neurons.extras import NoiseState, RefractoryState, with_noise, with_refractory
+from spikewright.neurons.extras import (
+    NoiseState,
+    RefractoryState,
+    with_noise,
+    with_observation,
+    with_refractory,
+    without_noise,
+)
 from spikewright.neurons.firing import Firing
 from spikewright.neurons.parameters import ParameterSet
 from spikewright.units import format_seconds
@@ -179,30 +187,45 @@ class Neuron(Layer):
         return outputs, state
 
     def run(
-        self, x: Tensor, state: Any = None, record: tuple[str, ...] = ()
+        self,
+        x: Tensor,
+        state: Any = None,
+        record: tuple[str, ...] = (),
+        seen: Observation | None = None,
     ) -> tuple[Tensor, Any, dict[str, Tensor]]:
-        """Like `forward`, and traces of state fields: name -> (time, batch, *n)."""
+        """Like `forward`, and traces of state fields: name -> (time, batch, *n).
+
+        What a device showed of these neurons, ``seen``, takes the place of the forward pass; the
+        gradient is that of the neurons. Their noise is then off: the device has its own.
+        """
         for name in record:
             if name not in self.field_names():
                 raise ParameterError(
                     f"{type(self).__name__}: record must name fields of the state, got {name!r}. "
                     f"{nearest(name, self.field_names())}"
                 )
-        c, inputs, inner, wrap = self._prepare(x, state)
-        step = self.bound_step(record)
+        c, inputs, inner, wrap = self._prepare(x, state, seen)
+        step = self.bound_step(record, seen)
         outputs, last = scan(step, inputs, inner, c, **self._engine())
         return _first(outputs, wrap(last), record)
 
     def run_feedback(
-        self, x: Tensor, state: Any, feedback: Feedback, record: tuple[str, ...] = ()
+        self,
+        x: Tensor,
+        state: Any,
+        feedback: Feedback,
+        record: tuple[str, ...] = (),
+        seen: Observation | None = None,
     ) -> tuple[Tensor, Any, dict[str, Tensor], Feedback]:
         """Like `run`, with the spikes of each step fed back into the next."""
-        c, inputs, inner, wrap = self._prepare(x, state)
-        step = self.bound_step(record)
+        c, inputs, inner, wrap = self._prepare(x, state, seen)
+        step = self.bound_step(record, seen)
         outputs, last, feedback = scan_feedback(step, inputs, inner, c, feedback, **self._engine())
         return (*_first(outputs, wrap(last), record), feedback)
 
-    def _prepare(self, x: Tensor, state: Any) -> tuple[Any, Any, Any, Callable[[Any], Any]]:
+    def _prepare(
+        self, x: Tensor, state: Any, seen: Observation | None
+    ) -> tuple[Any, Any, Any, Callable[[Any], Any]]:
         """Coefficients, inputs and state, and what puts the last state into the layer's."""
         x = self._accept(x)
         kept, batch = self._keep(), x.shape[1]
@@ -212,8 +235,12 @@ class Neuron(Layer):
             state = self._start(batch, params, kept)
         else:
             self._check_state(state, batch)
+        inputs = x if seen is None else (x, *seen.known().values())
         if not isinstance(state, NoiseState):
-            return c, x, state, lambda last: last
+            return c, inputs, state, lambda last: last
+        if seen is not None:
+            after = state._replace(clock=state.clock + len(x))
+            return c, inputs, state.neuron, lambda last: after._replace(neuron=last)
         if is_traced(x):
             xi, after = self._draw_traced(x, state)
         else:
@@ -284,10 +311,12 @@ class Neuron(Layer):
             c = (c, reference.new_tensor(float(round(self.refractory / dt))))
         return c
 
-    def bound_step(self, record: tuple[str, ...] = ()) -> Step:
+    def bound_step(self, record: tuple[str, ...] = (), seen: Observation | None = None) -> Step:
         """The step the engine runs: the model's with this layer's options."""
-        options = tuple(sorted(self.options_of_step.items()))
-        return _assemble(type(self).step, options, bool(self.noise), bool(self.refractory), record)
+        step, given = type(self).step, sorted(self.options_of_step.items())
+        options = tuple((name, value) for name, value in given if _takes(step, name))
+        extras = bool(self.noise), bool(self.refractory), tuple(seen.known()) if seen else ()
+        return _assemble(step, options, extras, record)
 
     def part(self) -> Pointwise:
         if self.backend not in ("auto", "cpu"):
@@ -397,16 +426,18 @@ def unwrap(state: Any) -> Any:
 def _assemble(
     step: Callable[..., tuple[Any, Any]],
     options: tuple[tuple[str, Any], ...],
-    noise: bool,
-    refractory: bool,
+    extras: tuple[bool, bool, tuple[str, ...]],
     record: tuple[str, ...],
 ) -> Step:
     """One function object for each combination, so that the engine finds its kernel again."""
     bound: Step = functools.partial(step, **dict(options)) if options else step
+    noise, refractory, seen = extras
     if noise:
-        bound = with_noise(bound)
+        bound = without_noise(bound) if seen else with_noise(bound)
     if refractory:
         bound = with_refractory(bound)
+    if seen:
+        bound = with_observation(bound, seen)
     return _recording(bound, record) if record else bound
 
 

@@ -18,12 +18,11 @@ with a = exp(-dt / tau_mem), b = exp(-dt / tau_syn) and k from
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from spikewright.errors import ParameterError, nearest
 from spikewright.neurons.exponential import synaptic_gain
 
 Order = Literal["exact", "held", "euler"]
@@ -67,13 +66,3 @@ def cuba_integrate(
     i = c.decay_syn * state.i + x
     drive = state.i if order == "held" else i
     return c.v_leak + c.decay_mem * (state.v - c.v_leak) + c.gain * drive, i
-
-
-def check_order(where: str, order: Order) -> Order:
-    """Return ``order`` if it is one, else raise ParameterError."""
-    if order not in get_args(Order):
-        raise ParameterError(
-            f"{where}: order must be one of {', '.join(get_args(Order))}, got {order!r}. "
-            f"{nearest(str(order), get_args(Order))}"
-        )
-    return order

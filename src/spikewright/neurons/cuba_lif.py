@@ -13,11 +13,11 @@ from spikewright.neurons.cuba import (
     CubaLinear,
     CubaState,
     Order,
-    check_order,
     cuba_integrate,
     cuba_linear,
 )
 from spikewright.neurons.firing import RESET_TO_VALUE, Firing, fire
+from spikewright.neurons.order import EULER_LEAST_TAU, check_order
 from spikewright.neurons.parameters import Tensors, Value, time_constant
 
 
@@ -94,8 +94,9 @@ class CubaLIF(Neuron):
     coefficients, step = staticmethod(cuba_lif_coefficients), staticmethod(cuba_lif_step)
 
     def __init__(self, *, order: Order = "exact", **options: Any) -> None:
-        super().__init__(options_of_step={"order": check_order("CubaLIF", order)}, **options)
-        self.least_tau = 1.0 if order == "euler" else self.least_tau
+        checked = check_order("CubaLIF", order, Order)
+        super().__init__(options_of_step={"order": checked}, **options)
+        self.least_tau = EULER_LEAST_TAU if order == "euler" else self.least_tau
 
     @staticmethod
     def initial(params: Tensors[CubaLIFParams]) -> CubaState:

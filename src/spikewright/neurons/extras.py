@@ -1,17 +1,18 @@
-"""Options that work on every neuron with a membrane ``v``: refractory period and noise.
+"""What works on every neuron: refractory period, noise, and a device in place of the step.
 
-Each wraps a step and extends its state and coefficients, so the engine compiles the result as
-it compiles any step.
+Each wraps a step and extends its inputs, state or coefficients, so the engine compiles the result
+as it compiles any step.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from spikewright.engine.spike import gated
+from spikewright.engine.spike import as_shown, firing_as, gated
 from spikewright.engine.tracing.trace import Step
 
 
@@ -65,3 +66,39 @@ class NoiseState(NamedTuple):
     neuron: Any
     sample: Tensor
     clock: Tensor
+
+
+def without_noise(step: Step) -> Step:
+    """The step in its noisy form's coefficients, without the noise."""
+
+    def quiet_step(x: Any, state: Any, c: Any) -> tuple[Tensor, Any]:
+        return step(x, state, c[0])
+
+    return quiet_step
+
+
+def with_observation(step: Step, seen: tuple[str, ...]) -> Step:
+    """Put what a device showed into the step's forward pass, the step's derivative behind it.
+
+    The input becomes ``(x, *observed)`` with what ``seen`` names: ``"spikes"``, ``"v"`` and
+    ``"output"`` of an `spikewright.engine.forward.Observation`, in that order.
+    Order: the step fires as observed, so reset, refractory period and adaptation follow the
+    device; then its membrane takes the place of v, reset included.
+    """
+
+    def observed_step(inputs: Any, state: Any, c: Any) -> tuple[Tensor, Any]:
+        x, *values = inputs
+        shown = dict(zip(seen, values, strict=True))
+        with firing_as(shown["spikes"]) if "spikes" in shown else nullcontext():
+            output, state = step(x, state, c)
+        if "v" in shown:
+            state = _with_membrane(state, shown["v"])
+        return as_shown(output, shown["output"]) if "output" in shown else output, state
+
+    return observed_step
+
+
+def _with_membrane(state: Any, v: Tensor) -> Any:
+    if isinstance(state, RefractoryState):
+        return state._replace(neuron=_with_membrane(state.neuron, v))
+    return state._replace(v=as_shown(state.v, v))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from spikewright.neurons.base import Neuron
-from spikewright.neurons.lif import LIFState
+from spikewright.neurons.lif import LIFState, MembraneOrder, membrane
+from spikewright.neurons.order import EULER_LEAST_TAU, check_order
 from spikewright.neurons.parameters import Tensors, Value, time_constant
 
 
@@ -30,10 +30,11 @@ class LICoefficients(NamedTuple):
     v_leak: Tensor
 
 
-def li_coefficients(p: Tensors[LIParams], dt: float) -> LICoefficients:
-    """``decay = exp(-dt / tau_mem)`` and ``gain = r (1 - decay)``."""
-    gain = p.r * -torch.expm1(-dt / p.tau_mem)
-    return LICoefficients(torch.exp(-dt / p.tau_mem), gain, p.v_leak)
+def li_coefficients(
+    p: Tensors[LIParams], dt: float, order: MembraneOrder = "exact"
+) -> LICoefficients:
+    """Decay and gain of `spikewright.neurons.lif.membrane`, and the leak."""
+    return LICoefficients(*membrane(p.tau_mem, p.r, dt, order), p.v_leak)
 
 
 def li_step(x: Tensor, state: LIFState, c: LICoefficients) -> tuple[Tensor, LIFState]:
@@ -51,6 +52,12 @@ class LI(Neuron):
 
     Order of update: see `li_step`. Parameters: see `LIParams`. Smooth: the gradient is exact.
 
+    Args:
+        order: ``"exact"`` for input constant over a step, or ``"euler"``; see
+            `spikewright.neurons.lif.membrane`.
+        **options: see `Neuron`.
+
+    >>> import torch
     >>> readout = LI(tau_mem=10e-3)
     >>> _ = readout.build((1,), dt=10e-3)
     >>> v, state = readout(torch.ones(2, 1, 1))
@@ -61,6 +68,11 @@ class LI(Neuron):
     Params, State = LIParams, LIFState
     coefficients, step = staticmethod(li_coefficients), staticmethod(li_step)
     spiking = False
+
+    def __init__(self, *, order: MembraneOrder = "exact", **options: Any) -> None:
+        checked = check_order("LI", order, MembraneOrder)
+        super().__init__(options_of_step={"order": checked}, **options)
+        self.least_tau = EULER_LEAST_TAU if order == "euler" else self.least_tau
 
     @staticmethod
     def initial(params: Tensors[LIParams]) -> LIFState:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.borrow import in_mode, streams_kept
+from spikewright.engine.forward import ForwardProgram, forward_by
 from spikewright.errors import DataError, RuleError, SettingsError
 from spikewright.learning import processes
 from spikewright.learning.rule import Rule
+from spikewright.network import Network
 from spikewright.training.batches import Split, draw_batch
 from spikewright.training.fabric import Place
 from spikewright.training.means import Means, flat_metrics
@@ -33,11 +35,12 @@ class Evaluation:
     samples: int
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - one for each part that a user may choose
     network: nn.Module,
     split: Split,
     rule: Rule,
     *,
+    forward: ForwardProgram | None = None,
     rule_state: Any = None,
     batch_size: int = 256,
     seed: int = 0,
@@ -52,6 +55,8 @@ def evaluate(
         network: on the device where it is to run.
         split: for example ``data.test``.
         rule: measures by its read-out and loss.
+        forward: a compiled program that makes the forward pass; ``None`` is software. Weights
+            that its target cannot hold are brought to the nearest ones that it can.
         rule_state: what training left (`FitResult.rule_state`); by default a fresh one, which
             serves a rule that learns nothing outside the network.
         batch_size: samples at once, at least 1.
@@ -68,9 +73,11 @@ def evaluate(
             "Pass batch_size=256."
         )
     check_rule("evaluate", network, rule)
+    check_forward("evaluate", network, forward)
     state = rule.init(network) if rule_state is None else rule_state
     place = Place(network)
-    result = measure(network, split, rule, state, place=place, batch_size=batch_size, seed=seed)
+    with forward_by(forward):
+        result = measure(network, split, rule, state, place=place, batch_size=batch_size, seed=seed)
     return replace(result, confusion=_widen(result.confusion, classes or 0))
 
 
@@ -88,6 +95,24 @@ def check_rule(where: str, network: nn.Module, rule: Rule) -> None:
         raise RuleError(
             f"{where}: network must suit {type(rule).__name__}, got {'; '.join(problems)}. "
             "Change these layers or choose another rule."
+        )
+
+
+def check_forward(where: str, network: nn.Module, forward: ForwardProgram | None) -> None:
+    """Raise SettingsError unless ``forward`` may make the forward pass of ``network`` here."""
+    if forward is None:
+        return
+    obstacle = None
+    if not isinstance(forward, ForwardProgram):
+        obstacle = f"{type(forward).__name__}, which has no kind and observe(network, x)"
+    elif not isinstance(network, Network):
+        obstacle = f"it for a {type(network).__name__}, which is no spikewright Network"
+    elif processes.world_size() > 1:
+        obstacle = f"it in {processes.world_size()} processes, which would share one device"
+    if obstacle is not None:
+        raise SettingsError(
+            f"{where}: forward must be a program that runs a Network in one process, got "
+            f"{obstacle}. Pass what sw.compile gives, or leave it out."
         )
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from torch import nn
 
 from spikewright.borrow import in_mode, streams_kept
+from spikewright.engine.forward import ForwardProgram, forward_by
 from spikewright.engine.products.costs import costs_in_force, read_costs, using_costs
 from spikewright.errors import SettingsError
 from spikewright.learning.rule import Rule
 from spikewright.training.batches import Data, check_data
-from spikewright.training.evaluate import check_rule
+from spikewright.training.evaluate import check_forward, check_rule
 from spikewright.training.fabric import Place, open_place
 from spikewright.training.interrupt import Interrupt
 from spikewright.training.loop import train
@@ -53,6 +54,7 @@ def fit(
     data: Data,
     rule: Rule,
     *,
+    forward: ForwardProgram | None = None,
     settings: FitSettings | None = None,
     **options: Any,
 ) -> FitResult:
@@ -67,6 +69,9 @@ def fit(
         network: changed in place; sizes that are left open are bound to the data.
         data: a data set with ``dt``, ``train`` and ``validation`` (which may be ``None``).
         rule: how it learns.
+        forward: a compiled program that makes the forward pass of every batch, in training and
+            validation, with the network's gradient behind it; ``None`` is software. If its device
+            dies, ``last`` is saved as before that batch.
         settings: a ready `FitSettings`.
         options: any attribute of `FitSettings`, on top of ``settings``: ``epochs=40``,
             ``folder="runs/a"``.
@@ -75,6 +80,7 @@ def fit(
         SettingsError: an option is unknown or wrong.
         RuleError: the rule does not support the network, or the loss or a weight became NaN.
         DataError: the data is empty or of another dt.
+        DeviceError: the device of ``forward`` died; the same command goes on when it is back.
         CheckpointError: the folder cannot be written, or it holds something damaged or another run.
     """
     settings = make_settings(settings, options)
@@ -86,9 +92,16 @@ def fit(
     place = open_place(network, settings)
     check_data(network, data, settings.batch_size)
     _check_validation(data, settings)
+    check_forward("fit", network, forward)
     costs = using_costs(costs_in_force() if settings.costs is None else read_costs(settings.costs))
-    with costs, streams_kept(), in_mode(network, training=True), Interrupt() as interrupt:
-        return _run(network, data, rule, settings, (place, interrupt))
+    with (
+        costs,
+        forward_by(None),
+        streams_kept(),
+        in_mode(network, training=True),
+        Interrupt() as interrupt,
+    ):
+        return _run(network, data, rule, settings, (place, interrupt, forward))
 
 
 def _check_validation(data: Data, settings: FitSettings) -> None:
@@ -109,9 +122,9 @@ def _run(
     data: Data,
     rule: Rule,
     settings: FitSettings,
-    around: tuple[Place, Interrupt],
+    around: tuple[Place, Interrupt, ForwardProgram | None],
 ) -> FitResult:
-    session = open_session(network, data, rule, settings, *around)
+    session = open_session(network, data, rule, settings, around)
     try:
         stopped = train(session)
         if settings.keep == "best" and session.status.best is not None:

@@ -16,6 +16,7 @@ from spikewright.errors import RuleError, SettingsError
 from spikewright.learning import processes
 from spikewright.training.batches import draw_batch
 from spikewright.training.evaluate import measure
+from spikewright.training.in_the_loop import in_the_loop
 from spikewright.training.means import Means, flat_metrics
 from spikewright.training.order import epoch_order
 from spikewright.training.progress import step_progress
@@ -61,7 +62,8 @@ def _train_epoch(session: Session) -> str | None:
     settings, status = session.settings, session.status
     order = epoch_order(len(session.data.train), settings.seed, status.epoch)
     for index in order.split(settings.batch_size)[status.step :]:
-        _train_batch(session, index)
+        with in_the_loop(session):
+            _train_batch(session, index)
         if status.step == session.steps:
             break
         reason, due = _why_stop_now(session)
@@ -69,7 +71,8 @@ def _train_epoch(session: Session) -> str | None:
             return reason
         if due:
             _save_last(session)
-    _finish_epoch(session)
+    with in_the_loop(session):
+        _finish_epoch(session)
     return None
 
 
@@ -230,6 +233,7 @@ def _check_weights(session: Session) -> None:
 def _stop_inside(session: Session, reason: str) -> str:
     """Put away an epoch that is not finished, so that it can be taken up."""
     if reason == "seconds":
-        _validate(session, session.status.epoch + 1)
+        with in_the_loop(session):
+            _validate(session, session.status.epoch + 1)
     _save_last(session)
     return reason

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from spikewright.engine.forward import ForwardProgram
 from spikewright.engine.products.costs import costs_in_force
 from spikewright.errors import CheckpointError
 from spikewright.learning import processes
@@ -22,6 +23,7 @@ from spikewright.training.weights import plain_repr
 _MUST_MATCH = (
     "rule",
     "rule_settings",
+    "forward",
     "seed",
     "batch_size",
     "precision",
@@ -58,11 +60,14 @@ def _traces(folder: Path) -> bool:
     return has_checkpoint(folder / "best") or (log.exists() and log.stat().st_size > 0)
 
 
-def describe_run(rule: object, settings: FitSettings, samples: int) -> dict[str, Any]:
+def describe_run(
+    rule: object, settings: FitSettings, samples: int, forward: ForwardProgram | None = None
+) -> dict[str, Any]:
     """What must stay the same for a resumed run to equal an uninterrupted one, and versions."""
     return {
         "rule": type(rule).__name__,
         "rule_settings": plain_repr(rule),
+        "forward": None if forward is None else forward.kind,
         "seed": settings.seed,
         "batch_size": settings.batch_size,
         "precision": settings.precision,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikewright import seeding
+from spikewright.engine.forward import ForwardProgram
 from spikewright.errors import CheckpointError
 from spikewright.learning import processes
 from spikewright.learning.initialisation import aim_rates
@@ -71,6 +72,7 @@ class Session:
     place: Place
     interrupt: Interrupt
     progress: Progress
+    forward: ForwardProgram | None = None
     rule_state: Any = None
     status: Status = field(default_factory=Status)
     means: Means = field(default_factory=Means)
@@ -123,13 +125,13 @@ def open_session(
     data: Data,
     rule: Rule,
     settings: FitSettings,
-    place: Place,
-    interrupt: Interrupt,
+    around: tuple[Place, Interrupt, ForwardProgram | None],
 ) -> Session:
     """Begin a run, or take up the one that the folder holds."""
     steps = count_steps(len(data.train), settings.batch_size)
     progress = init_progress(steps, settings.epochs, settings.seconds)
-    session = Session(network, data, rule, settings, place, interrupt, progress)
+    place, interrupt, forward = around
+    session = Session(network, data, rule, settings, place, interrupt, progress, forward)
     try:
         _start(session)
     except BaseException:
@@ -216,7 +218,8 @@ def _restore_position(session: Session, checkpoint: Checkpoint) -> int:
 
 
 def _run(session: Session) -> dict[str, Any]:
-    return describe_run(session.rule, session.settings, len(session.data.train))
+    samples = len(session.data.train)
+    return describe_run(session.rule, session.settings, samples, session.forward)
 
 
 def _open_folder(session: Session, source: Path | None, position: int) -> None:
@@ -257,12 +260,17 @@ def save(session: Session, name: str, position: int | None = None) -> None:
         )
 
 
+def saved_position(session: Session) -> int:
+    """How much of the log a save of this moment stands for, bytes."""
+    return session.log.position if session.log else 0
+
+
 def _write(
     session: Session, name: str, position: int | None, ranks: list[Any]
 ) -> CheckpointError | None:
     assert session.folder is not None
     if position is None:
-        position = session.log.position if session.log else 0
+        position = saved_position(session)
     meta = {
         "run": _run(session),
         "settings": plain_settings(session.settings),

@@ -129,18 +129,6 @@ def _named_tuple(module: str, name: str, fields: list[str], length: int) -> type
     return kind
 
 
-def storable(tensors: Tensors) -> Tensors:
-    """The tensors on the CPU, contiguous, and no two of them in the same memory."""
-    seen: set[int] = set()
-    result: Tensors = {}
-    for name, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
-        memory = plain.untyped_storage().data_ptr()
-        result[name] = plain.clone() if memory in seen else plain
-        seen.add(memory)
-    return result
-
-
 def describe(tensor: Tensor) -> str:
     """Type and shape in a few letters.
 

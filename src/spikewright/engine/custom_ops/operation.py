@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from spikewright.engine.custom_ops.held import claim, issue
+from spikewright.engine.forward import refuse_program
 from spikewright.engine.products.events import hand_on
 from spikewright.engine.traced import has_values, transforming
 from spikewright.engine.tracing import fingerprint
@@ -102,6 +103,7 @@ def _find(name: str) -> Any:
 
 
 def _run(key: str, tensors: list[Tensor], needs: list[bool]) -> list[Tensor]:
+    refuse_program("a graph made by torch.compile, torch.export or torch.func")
     graph = _graph(key, tensors, needs)
     results = [hand_on(y, y.detach()) for y in graph.results]
     return [*results, issue([graph if any(needs) else None])[0]]

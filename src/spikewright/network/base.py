@@ -1,8 +1,8 @@
-"""Layers joined into a network, in sequence or as a graph, with their state threaded through."""
+"""What every network does: layers in their order, with their state threaded through."""
 
 from __future__ import annotations
 
-import graphlib
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
@@ -16,6 +16,13 @@ from spikewright.borrow import streams_kept
 from spikewright.engine.activity import activity_noted
 from spikewright.engine.checks import check_finite, check_in_graph, check_sequence
 from spikewright.engine.custom_ops.enrolled import enrol
+from spikewright.engine.forward import (
+    ForwardProgram,
+    Observation,
+    forward_program,
+    observe,
+    refuse_program,
+)
 from spikewright.engine.layer import Layer, Shape, State
 from spikewright.engine.products.events import (
     events_for,
@@ -158,9 +165,11 @@ class Network(nn.Module):
         self._check_record(record)
         check_memory("network", memory, truncate)
         x = self._accept(x, state, memory)
+        program = forward_program()
+        seen = {} if program is None else self._observe(program, x, state)
 
-        def part(x: Tensor, state: NetworkState | None) -> Part:
-            return self._run_part(x, state, record)
+        def part(x: Tensor, state: NetworkState | None, first: int) -> Part:
+            return self._run_part(x, state, record, _cut(seen, first, len(x)))
 
         if memory == "checkpoint":
             self._check_parts()
@@ -172,13 +181,36 @@ class Network(nn.Module):
         elif torch.is_grad_enabled() and not (is_traced(x) or self._needs_whole()):
             whole = run_in_parts(part, x, state)
         else:
-            whole = part(x, state)
+            whole = part(x, state, 0)
         (output, records), counts, after = whole
         for name, count in counts.items():
             records[name] = {**records.get(name, {}), COUNTS: count}
         return Run(output, after, records)
 
-    def _run_part(self, x: Tensor, state: NetworkState | None, record: tuple[str, ...]) -> Part:
+    def _observe(
+        self, program: ForwardProgram, x: Tensor, state: NetworkState | None
+    ) -> dict[str, Observation]:
+        """What the program sees of a batch."""
+        if is_traced(x):
+            refuse_program("torch.compile, torch.export or torch.func around it")
+        if state is not None:
+            refuse_program("a state to go on from, which a device does not take")
+        shapes: list[Shape] = []
+
+        def note(layer: Layer, inputs: Shape) -> Shape:
+            shapes.append(layer.output_shape(inputs))
+            return shapes[-1]
+
+        self._walk(tuple(x.shape[2:]), note)
+        return observe(program, self, x, dict(zip(self.layers, shapes, strict=True)))
+
+    def _run_part(
+        self,
+        x: Tensor,
+        state: NetworkState | None,
+        record: tuple[str, ...],
+        seen: Mapping[str, Observation],
+    ) -> Part:
         """Some steps: the output and the traces, the counts, and the state."""
         values: dict[str, Tensor] = {INPUT: x}
         after: NetworkState = {}
@@ -191,7 +223,8 @@ class Network(nn.Module):
             values = {known: value for known, value in values.items() if unread[known]}
             before = (state or {}).get(name)
             with events_for(self._has_reader(name) or (layer.spiking and activity is not None)):
-                values[name], last, traces = _run_layer(layer, total, before, record)
+                made = _run_layer(layer, total, before, record, seen.get(name))
+                values[name], last, traces = made
             if activity is not None:
                 activity.note(name, values[name])
             if last is not None:
@@ -330,81 +363,6 @@ class Network(nn.Module):
         return f"dt={format_seconds(self.dt)}"
 
 
-class Sequential(Network):
-    """Layers one after the other.
-
-    Args:
-        *layers: layers, or one mapping of names to layers. Unnamed ones are called by their
-            place and kind, ``"0_linear"``, ``"1_lif"``, ...
-        dt: time step in seconds, for all layers.
-        shape: feature shape of one input; taken from the first layer or the first input if left
-            out.
-
-    Raises:
-        NetworkError: no layers, or two that do not fit together.
-
-    >>> from spikewright import LI, LIF, Linear
-    >>> net = Sequential(Linear(5, 20), LIF(tau_mem=10e-3), Linear(20, 3), LI(), dt=1e-3)
-    >>> out, state = net(torch.rand(50, 8, 5))
-    >>> out.shape, sorted(state)
-    (torch.Size([50, 8, 3]), ['1_lif', '3_li'])
-    """
-
-    def __init__(
-        self,
-        *layers: Layer | Mapping[str, Layer],
-        dt: float,
-        shape: Iterable[int] | None = None,
-    ) -> None:
-        named = _name(layers)
-        if not named:
-            raise NetworkError(
-                "Sequential: layers must be at least one, got none. Pass Linear(5, 3), say."
-            )
-        names = list(named)
-        super().__init__(named, {n: (s,) for s, n in zip([INPUT, *names], names, strict=False)}, dt)
-        first = getattr(named[names[0]], "in_features", None)
-        if shape is not None or isinstance(first, int):
-            self.build(shape if shape is not None else (first or 0,))
-
-
-class Graph(Network):
-    """Layers joined by edges, for skip connections and branches.
-
-    Args:
-        layers: layers by name.
-        edges: pairs of names (from, to); ``"input"`` is the network's input. Edges that meet at
-            a layer are added up. The one layer without an outgoing edge gives the output.
-        dt: time step in seconds, for all layers.
-        shape: feature shape of one input; taken from the first input if left out.
-
-    Raises:
-        NetworkError: an unknown name, a cycle, a layer that nothing reaches, or several outputs.
-
-    >>> from spikewright import LIF, Linear
-    >>> net = Graph(
-    ...     {"in": Linear(4, 4), "a": LIF(), "b": Linear(4, 4), "out": LIF()},
-    ...     edges=[("input", "in"), ("in", "a"), ("a", "b"), ("b", "out"), ("a", "out")],
-    ...     dt=1e-3,
-    ... )
-    >>> net(torch.rand(10, 2, 4))[0].shape
-    torch.Size([10, 2, 4])
-    """
-
-    def __init__(
-        self,
-        layers: Mapping[str, Layer],
-        edges: Iterable[tuple[str, str]],
-        *,
-        dt: float,
-        shape: Iterable[int] | None = None,
-    ) -> None:
-        sources = _sources(layers, edges)
-        super().__init__({name: layers[name] for name in sources}, sources, dt)
-        if shape is not None:
-            self.build(shape)
-
-
 def sum_inputs(values: list[Tensor]) -> Tensor:
     """The sum of the inputs that meet at a layer."""
     total = values[0]
@@ -414,29 +372,22 @@ def sum_inputs(values: list[Tensor]) -> Tensor:
 
 
 def _run_layer(
-    layer: Layer, x: Tensor, state: State, record: tuple[str, ...]
+    layer: Layer, x: Tensor, state: State, record: tuple[str, ...], seen: Observation | None
 ) -> tuple[Tensor, State, dict[str, Tensor]]:
     """One layer's output, state and the traces it has of those asked for."""
+    given: dict[str, Any] = {} if seen is None else {"seen": seen}
     names: tuple[str, ...] = getattr(layer, "field_names", tuple)()
     fields = tuple(field for field in record if field in names)
-    y, state, *more = layer.run(x, state, record=fields) if fields else layer(x, state)  # type: ignore[operator]
+    run: Any = functools.partial(layer.run, record=fields, **given) if fields or given else layer  # type: ignore[attr-defined]
+    y, state, *more = run(x, state)
     traces: dict[str, Tensor] = more[0] if more else {}
     made = {"spikes": lambda: y, COUNTS: lambda: y.sum(0)} if layer.spiking else {}
     return y, state, {**{k: make() for k, make in made.items() if k in record}, **traces}
 
 
-def _name(layers: tuple[Layer | Mapping[str, Layer], ...]) -> dict[str, Layer]:
-    named: dict[str, Layer] = {}
-    for index, item in enumerate(layers):
-        own = f"{index}_{type(item).__name__.lower()}"
-        for name, layer in item.items() if isinstance(item, Mapping) else [(own, item)]:
-            if name in named:
-                raise NetworkError(
-                    f"Sequential: a layer's name must be used once, got {name!r} twice. "
-                    "Rename one of them."
-                )
-            named[name] = layer
-    return named
+def _cut(seen: Mapping[str, Observation], first: int, steps: int) -> dict[str, Observation]:
+    """What was seen from step ``first`` on."""
+    return {name: observation.part(first, steps) for name, observation in seen.items()}
 
 
 def _check_layer(where: str, name: str, layer: Any) -> None:
@@ -451,47 +402,3 @@ def _check_layer(where: str, name: str, layer: Any) -> None:
             f"{where}: a layer's name must be non-empty, without '.', and not 'input', got "
             f"{name!r}. Rename it."
         )
-
-
-def _sources(
-    layers: Mapping[str, Layer], edges: Iterable[tuple[str, str]]
-) -> dict[str, tuple[str, ...]]:
-    """For each layer, in running order, where its input comes from."""
-    found: dict[str, list[str]] = {name: [] for name in layers}
-    starts: set[str] = set()
-    for source, target in edges:
-        for name in (source, target):
-            if name not in layers and (name != INPUT or name == target):
-                known = list(layers) if name == INPUT else [INPUT, *layers]
-                raise NetworkError(
-                    f"Graph: edges must join layers, got {name!r} in {(source, target)}. "
-                    f"{nearest(name, known)}"
-                )
-        found[target].append(source)
-        starts.add(source)
-    lonely = [name for name, sources in found.items() if not sources]
-    if lonely:
-        raise NetworkError(
-            f"Graph: every layer must have an incoming edge, got none for {lonely}. "
-            "Join it to 'input' or to another layer."
-        )
-    ends = [name for name in layers if name not in starts]
-    order = _order(found)
-    if len(ends) != 1:
-        raise NetworkError(
-            f"Graph: exactly one layer must have no outgoing edge, got {ends}. "
-            "That layer gives the output; join the others to it."
-        )
-    order.remove(ends[0])
-    return {name: tuple(found[name]) for name in [*order, ends[0]]}
-
-
-def _order(sources: Mapping[str, list[str]]) -> list[str]:
-    try:
-        order = graphlib.TopologicalSorter(sources).static_order()
-        return [name for name in order if name != INPUT]
-    except graphlib.CycleError as cause:
-        raise NetworkError(
-            f"Graph: edges must not form a cycle, got {' -> '.join(cause.args[1])}. "
-            "Use Recurrent(neuron, connection) for feedback."
-        ) from cause

@@ -14,8 +14,10 @@ Tensors are ``(time, batch, *features)``, units are SI, and state is a value.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import spikewright.openmp  # noqa: F401  # pyright: ignore[reportUnusedImport] - before PyTorch
-from spikewright import coding, data, learning, training
+from spikewright import coding, data, learning, targets, training
 from spikewright.connections import (
     AvgPool2d,
     BatchNorm,
@@ -29,6 +31,7 @@ from spikewright.connections import (
     Linear,
     MaxPool2d,
     Recurrent,
+    Scale,
     SumPool2d,
 )
 from spikewright.engine import surrogate
@@ -41,16 +44,31 @@ from spikewright.neurons import (
     LI,
     LIF,
     AdaptiveLIF,
+    AdEx,
     CubaLI,
     CubaLIF,
     Firing,
+    Integrator,
     MultiSynapseLIF,
     Neuron,
+    Threshold,
     Value,
     learnable,
     time_constant,
 )
 from spikewright.training import evaluate, fit
+
+if TYPE_CHECKING:
+    from spikewright.compiler.compile import compile
+    from spikewright.compiler.exchange import (
+        export_nir,
+        from_nir,
+        import_nir,
+        read_nir,
+        to_nir,
+        write_nir,
+    )
+    from spikewright.compiler.program import Program
 
 __version__ = "0.1.0"
 
@@ -58,6 +76,7 @@ __all__ = [
     "IF",
     "LI",
     "LIF",
+    "AdEx",
     "AdaptiveLIF",
     "AvgPool2d",
     "BatchNorm",
@@ -72,29 +91,63 @@ __all__ = [
     "Flatten",
     "Fold",
     "Graph",
+    "Integrator",
     "Layer",
     "Linear",
     "MaxPool2d",
     "MultiSynapseLIF",
     "Network",
     "Neuron",
+    "Program",
     "Recurrent",
+    "Scale",
     "Sequential",
     "SumPool2d",
+    "Threshold",
     "Value",
     "aim_rates",
     "coding",
+    "compile",
     "data",
     "doctor",
     "estimate_memory",
     "evaluate",
+    "export_nir",
     "fit",
+    "from_nir",
+    "import_nir",
     "learnable",
     "learning",
     "profile",
+    "read_nir",
     "spike",
     "spike_count",
     "surrogate",
+    "targets",
     "time_constant",
+    "to_nir",
     "training",
+    "write_nir",
 ]
+
+_EXCHANGE = "spikewright.compiler.exchange"
+_LAZY = {
+    "Program": "spikewright.compiler.program",
+    "compile": "spikewright.compiler.compile",
+} | {
+    name: _EXCHANGE
+    for name in ("export_nir", "from_nir", "import_nir", "read_nir", "to_nir", "write_nir")
+}
+"""Public names that load their module when they are first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'spikewright' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

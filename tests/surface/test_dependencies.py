@@ -22,6 +22,8 @@ COMMANDS = {"hatchling", "pyright", "pytest-xdist", "ruff"}
 PEERS = ROOT / "src" / "spikewright" / "benches" / "peers"
 LEFT_OUT = {"sinabs": "needs nir <= 1.0.4, and a package that runs pip when it is imported"}
 NOWHERE = ROOT / "nowhere"
+# Runs where norse is installed, in an environment of its own.
+IN_NORSE = ROOT / "tests" / "exchange" / "write_norse_graphs.py"
 
 
 def normal(name: str) -> str:
@@ -91,7 +93,7 @@ def test_other_frameworks_are_imported_by_their_own_files_alone() -> None:
 
 
 def test_every_package_that_the_tests_import_is_in_the_test_extra() -> None:
-    used = used_packages(ROOT / "tests") | used_packages_of_root()
+    used = used_packages(ROOT / "tests", apart=IN_NORSE) | used_packages_of_root()
     extra = package_names(EXTRAS["test"])
     assert sorted(used - DECLARED - extra) == []
     assert sorted(extra - used - COMMANDS) == []

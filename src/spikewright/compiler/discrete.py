@@ -137,3 +137,8 @@ class DiscreteProgram:
     def node(self, name: str) -> Node:
         """The node of that name."""
         return next(node for node in self.nodes if node.name == name)
+
+    def __str__(self) -> str:
+        from spikewright.compiler.text import to_text
+
+        return to_text(self)

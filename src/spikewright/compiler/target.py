@@ -9,17 +9,23 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from spikewright.compiler.design import Design, Pass
+from spikewright.compiler.energy import EnergyTable
 from spikewright.engine.forward import Observation
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A number the target cannot exceed, and who says so."""
+    """A number the target cannot exceed, or with ``least`` not fall below, and who says so."""
 
     name: str
     value: float
     unit: str
     source: str
+    least: bool = False
+
+    def holds(self, used: float) -> bool:
+        """Whether a need is within the limit."""
+        return used >= self.value if self.least else used <= self.value
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,18 @@ class Artefact(Protocol):
     def observe(self, x: Tensor, seed: int) -> Mapping[str, Observation]:
         """What the target shows of each layer for a batch (time, batch, *features).
 
-        ``seed`` draws the noise of an analogue target; digital ones do not use it.
+        The layer that gives the network's output is always among them. ``seed`` draws the noise
+        of an analogue target; digital ones do not use it.
         """
         ...
 
     def reload(self, design: Design) -> None:
-        """Take over the weights of a design of the same structure; writes only what changed."""
+        """Take over the weights of a design of the same structure; writes only what changed.
+
+        Raises:
+            ProgramError: something else changed that needs the network to be compiled again, such
+                as time constants that an analogue chip was calibrated for.
+        """
         ...
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -62,24 +74,66 @@ class Artefact(Protocol):
 class Target(Protocol):
     """A folder of `spikewright.targets`."""
 
-    name: str
-    title: str
-    limits: Sequence[Limit]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def limits(self) -> Sequence[Limit]: ...
+
+    @property
+    def energy(self) -> EnergyTable: ...
+
+    @property
+    def digital(self) -> bool:
+        """Whether the artefact equals the quantised program bit for bit."""
+        ...
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of a core, for a picture of the placement; ``None`` without places."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Plain values from which ``get_target(name, **options)`` makes this target again."""
+        ...
 
     def check(self, design: Design) -> list[Broken]:
         """All limits that the network breaks, not the first one."""
         ...
 
+    def used(self, design: Design) -> Mapping[str, float]:
+        """How much of each limit the design takes, by the limit's name; for reports."""
+        ...
+
     def passes(self, calibration: Tensor) -> Sequence[Pass]:
-        """The passes that lead from a discretised network to a design ready to be lowered."""
+        """The passes that lead from a discretised network to a design ready to be lowered.
+
+        They choose formats, pieces, places, routes and slots and leave the numbers as they are:
+        when weights change, they keep what was chosen and are not run again.
+        """
         ...
 
     def lower(self, design: Design) -> Artefact: ...
 
     def restore(
         self, design: Design, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
-    ) -> Artefact: ...
+    ) -> Artefact:
+        """The artefact again, from what its ``saved`` gave.
+
+        Args:
+            design: as it was lowered, but for ``extra``: what an artefact needs of that, also to
+                reload weights later, it has to save itself.
+            tensors, values: from a file that may be damaged or made up.
+
+        Raises:
+            ProgramError: they are not what an artefact of this target saves.
+        """
+        ...
 
     def describe(self) -> dict[str, Any]:
-        """Options of this target and its internal facts, for reports."""
+        """Internal facts of this target, for reports."""
         ...

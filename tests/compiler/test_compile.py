@@ -1,0 +1,424 @@
+"""The one door: from a network to a program, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import spikewright as sw
+from spikewright import files
+from spikewright.compiler.compile import run_passes
+from spikewright.compiler.design import Design
+from spikewright.compiler.passes.discretise import discretise
+from spikewright.compiler.passes.quantise import stored_weight
+from spikewright.compiler.program import Program
+from spikewright.engine.forward import ForwardProgram
+from spikewright.errors import CompileError, ParameterError, ProgramError, ShapeError
+from spikewright.sealed import seal
+
+
+def net(seed: int = 0, width: int = 12, dt: float = 1e-3, **other: sw.Layer) -> sw.Sequential:
+    """Layers 5, width, 3; ``other`` ones take the place of those of their name, or follow."""
+    torch.manual_seed(seed)
+    layers = {
+        "in": sw.Linear(5, width), "hidden": sw.CubaLIF(tau_mem=10e-3),
+        "w": sw.Linear(width, 3), "out": sw.LI(),
+    }  # fmt: skip
+    made = sw.Sequential(layers | other, dt=dt)
+    with torch.no_grad():
+        made.layers["in"].weight.mul_(8.0)
+    return made
+
+
+def sample(seed: int = 1, batch: int = 4) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(30, batch, 5, generator=generator) < 0.4).float()
+
+
+def compiled(network: sw.Network | None = None, **options: Any) -> Program:
+    return sw.compile(network or net(), "simulator", calibration=sample(), **options)
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return compiled(weights=6)
+
+
+def test_without_number_formats_a_program_is_the_network() -> None:
+    network = net().eval()
+    made = compiled(network, weights=None)
+    assert torch.equal(made.run(sample(2)), network(sample(2))[0])
+    layer = made.agreement.layers[0]
+    assert layer.spikes[0] == layer.spikes[1] == layer.spikes[2] > 0
+    assert layer.artefact.differing == 0.0
+
+
+def test_compiling_leaves_network_and_random_streams_as_they_were() -> None:
+    network = net().train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    stream = torch.get_rng_state()
+    compiled(network, weights=3)
+    assert torch.equal(torch.get_rng_state(), stream)
+    assert all(module.training for module in network.modules())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_network_without_sizes_is_bound_by_the_calibration_sample() -> None:
+    network = sw.Sequential(sw.Flatten(), sw.Linear(None, 3), sw.LI(), dt=1e-3)
+    made = sw.compile(network, "simulator", calibration=torch.rand(4, 2, 2, 3))
+    assert made.source.shape == (2, 3)
+
+
+def test_a_data_set_is_sampled_from_its_training_split() -> None:
+    data = sw.data.YinYang(sizes=(300, 10, 10), dt=1e-6)
+    network = sw.Sequential(sw.Linear(5, 3), sw.CubaLI(tau_mem=6e-6, tau_syn=6e-6), dt=1e-6)
+    made = sw.compile(network, "simulator", calibration=data)
+    assert (made.agreement.samples, made.agreement.steps) == (256, 38)
+    x, _ = data.train.batch(torch.arange(256))
+    alone = sw.compile(network, "simulator", calibration=x)
+    assert alone.agreement == made.agreement
+
+
+@dataclass
+class Data:
+    """A data set of another time step."""
+
+    dt: float = 2e-3
+
+    @property
+    def train(self) -> Data:
+        return self
+
+    def batch(self, index: Tensor, generator: Any = None) -> Any:
+        raise AssertionError("not reached")
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (Data(), r"dt of the calibration data must be the network's, 1 ms, got 2 ms"),
+        ("data", r"calibration must be a tensor or a data set, got str"),
+        (torch.zeros(0, 4, 5), r"calibration must be .* not empty, got shape \(0, 4, 5\)"),
+        (torch.zeros(4, 5), r"calibration must be .* got shape \(4, 5\)"),
+    ],
+)
+def test_calibration_of_another_kind_is_refused(calibration: Any, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        sw.compile(net(), "simulator", calibration=calibration)
+
+
+def test_unknown_targets_and_options_name_the_nearest() -> None:
+    with pytest.raises(CompileError, match=r"got 'simulater'\. Did you mean 'simulator'\?"):
+        sw.compile(net(), "simulater", calibration=sample())
+    with pytest.raises(CompileError, match=r"got 'weigths'\. Did you mean 'weights'\?"):
+        sw.compile(net(), "simulator", calibration=sample(), weigths=3)
+    with pytest.raises(CompileError, match="options must be given to the target itself"):
+        sw.compile(net(), sw.targets.Simulator(), calibration=sample(), weights=3)
+
+
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(CompileError, match="must be a spikewright Network or a NIR graph, got Lin"):
+        sw.compile(torch.nn.Linear(2, 3), "simulator", calibration=sample())
+
+
+def test_all_broken_limits_are_in_one_error() -> None:
+    with pytest.raises(CompileError) as found:
+        compiled(neurons=10, synapses=60, fan_in=7)
+    text = str(found.value)
+    assert "got 5 broken limits" in text
+    rows = [line.split()[:2] for line in text.splitlines()[2:]]
+    # 12 of 10 neurons, and 3 more; 72 of 60 weights, and 39 more; 12 of 7 into one neuron
+    assert rows == [
+        ["hidden", "neurons"], ["out", "neurons"],
+        ["in", "synapses"], ["w", "synapses"],
+        ["w", "fan_in"],
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Breaking:
+    """A pass that leaves an edge from nowhere."""
+
+    name: str = "breaking"
+
+    def apply(self, design: Design) -> Design:
+        first, *rest = design.program.nodes
+        edge = replace(first.edges[0], source="nowhere")
+        nodes = (replace(first, edges=(edge,)), *rest)
+        return replace(design, program=replace(design.program, nodes=nodes))
+
+
+def test_a_pass_that_breaks_a_program_is_named() -> None:
+    with pytest.raises(CompileError, match=r"(?s)after the pass 'breaking'.*nowhere"):
+        run_passes([Breaking()], Design(discretise(net().eval())))
+
+
+def test_input_of_another_shape_is_refused(program: Program) -> None:
+    with pytest.raises(ShapeError):
+        program.run(torch.zeros(3, 2, 6))
+    with pytest.raises(ShapeError):
+        program.run(torch.full((3, 2, 5), float("nan")))
+
+
+def test_a_program_can_stand_in_a_forward_pass(program: Program) -> None:
+    assert isinstance(program, ForwardProgram)
+    assert program.kind == "simulator"
+    seen = program.observe(net(), sample())
+    assert set(seen) == {"hidden", "out"}
+    assert seen["hidden"].spikes.shape == seen["hidden"].v.shape == (30, 4, 12)
+    assert torch.equal(seen["out"].output, program.run(sample()))
+
+
+def test_observing_draws_the_seed_from_the_global_generator() -> None:
+    made, network = compiled(), net()
+    torch.manual_seed(3)
+    made.observe(network, sample())
+    after = torch.rand(1)
+    torch.manual_seed(3)
+    torch.randint(2**62, ())
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_changed_weights_are_taken_over_with_the_scales_as_they_are() -> None:
+    made, network = compiled(weights=6), net()
+    scale = made.design.program.node("in").weight_format.scale
+    with torch.no_grad():
+        network.layers["in"].weight.mul_(0.5)
+    made.observe(network, sample())
+    node = made.design.program.node("in")
+    assert node.weight_format.scale is scale
+    assert torch.equal(stored_weight(node), network.layers["in"].weight)
+
+
+def test_weights_beyond_the_range_are_brought_to_its_end_in_the_network() -> None:
+    made, network = compiled(weights=4), net()
+    most = float(network.layers["in"].weight.detach().abs().max())
+    with torch.no_grad():
+        network.layers["in"].weight.mul_(3.0)
+        inside = network.layers["in"].weight.abs() < most
+        before = network.layers["in"].weight.clone()
+    made.observe(network, sample())
+    weight = network.layers["in"].weight.detach()
+    assert float(weight.abs().max()) == pytest.approx(most)
+    assert torch.equal(weight[inside], before[inside])
+    assert torch.equal(stored_weight(made.design.program.node("in")), weight)
+
+
+def test_nothing_is_written_while_no_weight_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, network = compiled(), net()
+    written: list[Any] = []
+    reload = made.artefact.reload
+    monkeypatch.setattr(made.artefact, "reload", lambda d: (written.append(d), reload(d)))
+    for _ in range(3):
+        made.observe(network, sample())
+    assert len(written) == 1
+    with torch.no_grad():
+        network.layers["w"].weight.data[0, 0] += 0.1  # .data raises no version counter
+    made.observe(network, sample())
+    assert len(written) == 2
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "sizes of layer 'in'": {"width": 11},
+    "dt of the network": {"dt": 2e-3},
+    "kind of layer 'out'": {"out": sw.CubaLI()},
+    "step of layer 'hidden'": {"hidden": sw.CubaLIF(order="euler", tau_mem=10e-3)},
+    "layers": {"more": sw.LI()},
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_network_of_another_structure_is_refused(program: Program, what: str) -> None:
+    network = net(**OTHERS[what])
+    before = program.run(sample())
+    with pytest.raises(ProgramError, match=f"{what} must be as compiled"):
+        program.observe(network, sample())
+    assert torch.equal(program.run(sample()), before)
+
+
+def test_batch_norm_is_folded_again_when_weights_change() -> None:
+    torch.manual_seed(0)
+    network = sw.Sequential(
+        {"in": sw.Linear(5, 8), "norm": sw.BatchNorm(), "lif": sw.LIF(r=20.0)}, dt=1e-3, shape=(5,)
+    )
+    network(sample())
+    made = sw.compile(network, "simulator", calibration=sample(), weights=None)
+    with torch.no_grad():
+        network.layers["in"].weight.mul_(1.7)
+    seen = made.observe(network, sample())
+    expected = network.eval()(sample())[0].detach()
+    assert float(expected.sum()) > 0
+    assert float((seen["lif"].spikes - expected).abs().mean()) < 1e-3
+
+
+def test_a_nir_graph_compiles_like_the_network_it_came_from() -> None:
+    nir = pytest.importorskip("nir")
+    network = net().eval()
+    graph = sw.to_nir(network)
+    assert isinstance(graph, nir.NIRGraph)
+    made = sw.compile(graph, "simulator", calibration=sample(), weights=None)
+    assert torch.allclose(made.run(sample(2)), network(sample(2))[0], atol=1e-6)
+
+
+# files
+
+
+def test_a_loaded_program_runs_alike_and_says_the_same(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "p")
+    again = sw.Program.load(tmp_path / "p")
+    assert torch.equal(again.run(sample(7)), program.run(sample(7)))
+    assert str(again) == str(program)
+    assert again.target == program.target
+    changed = net(seed=4)
+    assert torch.equal(
+        again.observe(changed, sample())["out"].output,
+        program.observe(changed, sample())["out"].output,
+    )
+
+
+def test_a_save_that_fails_leaves_the_program_from_before(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.save(tmp_path)
+    before = sw.Program.load(tmp_path).run(sample())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "_write", full)
+    with pytest.raises(ProgramError, match=r"No space left.*program from before is intact"):
+        compiled(net(seed=3)).save(tmp_path)
+    assert torch.equal(sw.Program.load(tmp_path).run(sample()), before)
+
+
+def test_saving_again_replaces_the_program_and_leaves_no_rest(tmp_path: Path) -> None:
+    compiled(net(seed=3)).save(tmp_path)
+    made = compiled(net(seed=5))
+    made.save(tmp_path)
+    assert torch.equal(sw.Program.load(tmp_path).run(sample()), made.run(sample()))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def damage(folder: Path) -> Iterator[tuple[str, Any]]:
+    head = folder / "program.json"
+    [tensors] = folder.glob("*.safetensors")
+    yield "is missing", head.unlink
+    yield "is missing", tensors.unlink
+    yield "not the JSON", lambda: head.write_bytes(head.read_bytes()[:100])
+    yield "checksum", lambda: head.write_text(head.read_text().replace("product", "produkt", 1))
+    yield "bytes", lambda: tensors.write_bytes(tensors.read_bytes()[:-4])
+    yield "checksum", lambda: tensors.write_bytes(tensors.read_bytes()[:-4] + b"\1\2\3\4")
+
+
+@pytest.mark.parametrize("which", range(6))
+def test_a_damaged_file_is_refused_with_its_fault(
+    program: Program, tmp_path: Path, which: int
+) -> None:
+    program.save(tmp_path)
+    message, break_it = list(damage(tmp_path))[which]
+    break_it()
+    with pytest.raises(ProgramError, match=f"must hold a whole program.*{message}"):
+        sw.Program.load(tmp_path)
+
+
+def remove(*path: str) -> Any:
+    def change(body: dict[str, Any]) -> None:
+        *where, last = path
+        for key in where:
+            body = body[key]
+        del body[last]
+
+    return change
+
+
+def put(value: Any, *path: str) -> Any:
+    def change(body: dict[str, Any]) -> None:
+        *where, last = path
+        for key in where:
+            body = body[key]
+        body[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        remove("design"), remove("agreement"), remove("target"), remove("design", "program"),
+        put("nothing", "target", "name"), put({"weigths": 3}, "target", "options"),
+        put({"weights": "x"}, "target", "options"), put(3, "design", "program"),
+        put("spikewright program 1\n", "design", "program"), put([{}], "design", "pieces"),
+        put([{"piece": {}, "core": 0, "units": "x"}], "design", "places"), put("a", "seed"),
+        put({"samples": 1}, "agreement"), put([], "cost"), put({}, "cost", "table"),
+        put(None, "source"),
+    ],
+)  # fmt: skip
+def test_a_made_up_file_is_refused(program: Program, tmp_path: Path, change: Any) -> None:
+    program.save(tmp_path)
+    head = tmp_path / "program.json"
+    body = json.loads(head.read_text())["body"]
+    change(body)
+    head.write_bytes(seal(body))
+    with pytest.raises(ProgramError, match="must hold a whole program, got a fault"):
+        sw.Program.load(tmp_path)
+
+
+def test_a_simulator_of_impossible_options_is_refused() -> None:
+    for options in ({"weights": 1}, {"neurons": -1}, {"per": "row"}, {"energy_by": "loihy"}):
+        with pytest.raises(ParameterError, match=f"{next(iter(options))} must be"):
+            compiled(**options)
+
+
+def test_a_program_is_not_loaded_onto_another_target(program: Program, tmp_path: Path) -> None:
+    class Other(sw.targets.Simulator):
+        name = "other"
+
+    program.save(tmp_path)
+    with pytest.raises(ProgramError, match="for the target 'simulator', not for 'other'"):
+        sw.Program.load(tmp_path, target=Other())
+
+
+# reports
+
+
+def test_the_text_has_agreement_cost_and_notes(program: Program) -> None:
+    text = str(program)
+    assert text.startswith("program for simulator, weights of 6 bits\n\nagreement on 4 samples")
+    assert "cost of one sample" in text
+    assert "- quantise: weights of 'in' are held in 6 bits" in text
+
+
+def test_the_page_has_the_figures_of_the_text(program: Program, tmp_path: Path) -> None:
+    page = program.report().save(tmp_path / "report.html").read_text("utf-8")
+    spikes = program.agreement.layers[0].spikes
+    for text in ("Agreement with simulator", "Cost of one inference", "Notes of the compiler"):
+        assert text in page
+    for count in spikes:
+        assert f'<td class="number">{count:,}</td>' in page
+    assert "Horowitz, ISSCC 2014" in page
+
+
+def test_the_energy_is_by_the_table_asked_for() -> None:
+    for options, words in (
+        ({}, "floating point"),
+        ({"weights": 8, "states": 12}, "32-bit integers"),
+        ({"energy_by": "loihi"}, "Loihi"),
+    ):
+        assert words in sw.targets.Simulator(**options).energy.name
+    assert "Loihi" in str(compiled(energy_by="loihi").cost)
+
+
+def test_limits_asked_for_are_in_the_report() -> None:
+    made = compiled(neurons=20, synapses=1000)
+    data = made.report().data.program
+    assert [(row.name, row.used, row.available) for row in data.limits] == [
+        ("neurons", 15, 20),
+        ("synapses", 72 + 39, 1000),
+    ]

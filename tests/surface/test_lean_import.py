@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 HEAVY = {
-    "h5py", "jinja2", "lightning_fabric", "networkx", "plotly", "pooch", "pydantic", "rich",
+    "h5py", "jinja2", "lightning_fabric", "networkx", "nir", "plotly", "pooch", "pydantic", "rich",
     "safetensors", "scipy", "soundfile", "tensorboard", "typer",
 }  # fmt: skip
 

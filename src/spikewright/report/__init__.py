@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from spikewright.report.compiled import (
+    AgreementRow,
+    Compiled,
+    CostRow,
+    LimitRow,
+    Occupancy,
+)
 from spikewright.report.data import (
     Boundary,
     LayerRow,
@@ -16,9 +23,14 @@ from spikewright.report.environment import environment
 from spikewright.report.page import Report
 
 __all__ = [
+    "AgreementRow",
     "Boundary",
+    "Compiled",
+    "CostRow",
     "LayerRow",
+    "LimitRow",
     "Membrane",
+    "Occupancy",
     "Report",
     "ReportData",
     "Sample",

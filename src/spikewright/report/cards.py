@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spikewright.report.data import ReportData
+from spikewright.report.program import program_cards
 from spikewright.report.text import counted, duration, number, percent
 
 
@@ -29,6 +30,7 @@ def cards(data: ReportData) -> list[Card]:
         _card("Spikes per inference", summary.spikes_per_inference, number, "whole network"),
         _card("Firing rate", summary.firing_rate, number, _hertz(data)),
     ]
+    found += [Card(*card) for card in (program_cards(data.program) if data.program else ())]
     extra = [Card(label, value) for label, value in summary.extra.items()]
     return [card for card in found if card is not None] + extra
 

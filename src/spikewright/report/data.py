@@ -8,6 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from spikewright.report.compiled import Compiled
+
 Array = NDArray[Any]
 
 
@@ -167,6 +169,7 @@ class ReportData:
         confusion: counts, (true class, chosen class).
         stages: the network in software and on hardware, in order.
         boundaries: choices over a plane, one a stage.
+        program: the network as compiled for a target.
         weights: weights by connection name.
         layers: the table of layers, in order.
         settings: nested settings of the run.
@@ -186,6 +189,7 @@ class ReportData:
     confusion: Array | None = None
     stages: Sequence[Stage] = ()
     boundaries: Sequence[Boundary] = ()
+    program: Compiled | None = None
     weights: Mapping[str, Weights] = field(default_factory=dict[str, Weights])
     layers: Sequence[LayerRow] = ()
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -14,7 +14,8 @@ from spikewright.report import theme
 from spikewright.report.cards import cards
 from spikewright.report.data import ReportData
 from spikewright.report.figures.plot import Plot
-from spikewright.report.sections import Section, sections
+from spikewright.report.section import Section
+from spikewright.report.sections import sections
 from spikewright.units import check_dt
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from spikewright.report.data import LayerRow, ReportData, Sample
@@ -11,47 +10,14 @@ from spikewright.report.figures.boundary import boundary
 from spikewright.report.figures.confusion import confusion
 from spikewright.report.figures.curves import curves
 from spikewright.report.figures.membrane import membrane
-from spikewright.report.figures.plot import Plot, clock
+from spikewright.report.figures.plot import clock
 from spikewright.report.figures.raster import raster
 from spikewright.report.figures.rates import rate_curves, rate_histograms
 from spikewright.report.figures.readout import readout
 from spikewright.report.figures.weights import weights
+from spikewright.report.program import program_sections
+from spikewright.report.section import Section, Tab, Table
 from spikewright.report.text import class_name, flatten, number, percent
-
-
-@dataclass(frozen=True)
-class Tab:
-    """Figures of one sample; ``right`` says whether the network chose the right class."""
-
-    label: str
-    plots: Sequence[Plot]
-    right: bool | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a head; the columns in ``numeric`` are aligned right.
-
-    ``pairs`` marks a table of names and values, which needs no full width.
-    """
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: Sequence[int] = ()
-    pairs: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """One heading of the page; ``grid`` sets its plots side by side where there is room."""
-
-    anchor: str
-    title: str
-    lead: str = ""
-    plots: Sequence[Plot] = ()
-    grid: bool = False
-    tabs: Sequence[Tab] = ()
-    table: Table | None = None
 
 
 def sections(data: ReportData) -> list[Section]:
@@ -59,6 +25,7 @@ def sections(data: ReportData) -> list[Section]:
     found = [
         Section("learning", "Learning", plots=curves(data.curves), grid=True),
         _stages(data),
+        *program_sections(data.program),
         _answers(data),
         Section("samples", "Inside the network", SAMPLES, tabs=_tabs(data)),
         _activity(data),
@@ -67,7 +34,7 @@ def sections(data: ReportData) -> list[Section]:
         Section("settings", "Settings", table=_pairs(data.settings, "setting")),
         Section("environment", "Environment", table=_pairs(data.environment, "what")),
     ]
-    return [section for section in found if section.plots or section.tabs or section.table]
+    return [it for it in found if it.plots or it.tabs or it.table or it.notes]
 
 
 SAMPLES = (

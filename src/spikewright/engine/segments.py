@@ -238,8 +238,7 @@ class _Job:
                 self.last = self._graph(start, known)
                 part = pytree.tree_map_only(Tensor, Tensor.detach, self.last.part)
             else:
-                piece = pass_on(self.x, self.x[first:last], first)
-                part = self._go(piece, state, first, known)
+                part = self._go(pass_on(self.x, self.x[first:last], first), state, first, known)
             total = _add(total or _room(part, len(self.x)), part, first)
             state = part.state
         assert total is not None

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikewright.borrow import in_mode, streams_kept
 from spikewright.engine import memory
+from spikewright.engine.forward import forward_by
 from spikewright.engine.segments import cut_as_for
 from spikewright.errors import NetworkError, ParameterError, ShapeError
 from spikewright.learning.rule import Batch, Rule
@@ -87,7 +88,7 @@ def estimate_memory(
     """
     _check(network, steps, batch, density)
     rule = rule or Surrogate()
-    with streams_kept(), in_mode(network, training=True), cut_as_for(batch):
+    with streams_kept(), in_mode(network, training=True), cut_as_for(batch), forward_by(None):
         step = _Step(copy.deepcopy(network), rule, _outputs(network))
         few = max(1, min(max(FEWEST, batch // SHARE), batch // 2))
         while True:

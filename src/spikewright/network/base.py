@@ -223,8 +223,9 @@ class Network(nn.Module):
             values = {known: value for known, value in values.items() if unread[known]}
             before = (state or {}).get(name)
             with events_for(self._has_reader(name) or (layer.spiking and activity is not None)):
-                made = _run_layer(layer, total, before, record, seen.get(name))
-                values[name], last, traces = made
+                values[name], last, traces = _run_layer(
+                    layer, total, before, record, seen.get(name)
+                )
             if activity is not None:
                 activity.note(name, values[name])
             if last is not None:

@@ -15,6 +15,7 @@ from spikewright.training import load_checkpoint, read_metrics
 
 Call = Callable[..., Any]
 QUICK = ["run", "yin-yang", "--no-progress", "--set", "schedule=constant"]
+QUICK += ["--set", "target=software"]
 TIMES = ("training time, s", "time an epoch, s")
 
 

@@ -28,7 +28,7 @@ def run(
     resume: options.Resume = None,
     progress: options.Progress = True,
 ) -> None:
-    """Make the data, train, evaluate on the test set and write report.html."""
+    """Make the data, train, test, deploy where the recipe has a target, write report.html."""
     if name is None and config is None:
         list_recipes("run")
         return
@@ -71,6 +71,8 @@ def _figures(outcome: Any, path: Path) -> Any:
         if f"{kind} accuracy, %" in metrics:
             style = "[bold green]{:.2f} %[/]" if kind == "test" else "{:.2f} %"
             grid.add_row(f"{kind} accuracy", style.format(metrics[f"{kind} accuracy, %"]))
+    for stage in outcome.stages[1:]:
+        grid.add_row(stage.name, f"[bold]{stage.accuracy:.2f} %[/] of the test samples")
     if "test loss" in metrics:
         grid.add_row("test loss", f"{metrics['test loss']:.4f}")
     for layer, rate in outcome.test.metrics.get("rates", {}).items():

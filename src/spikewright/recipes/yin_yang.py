@@ -15,9 +15,13 @@ from pydantic import Field
 
 import spikewright as sw
 from spikewright.coding import Max
+from spikewright.data.yin_yang import RADIUS
 from spikewright.learning.losses import CrossEntropy
+from spikewright.recipes.core.hardware import Deployment, Loop, Plane
 from spikewright.recipes.core.recipe import Figure, Recipe, RunSettings
 
+GRID = 61
+"""Points a side of the plane that decision boundaries are drawn on."""
 FIVE_EPOCHS = "test accuracy after 5 epochs with hxtorch's settings, %"
 # Source: the regression test of hxtorch, without a chip: alpha = 150, no scale on the scores,
 # and a learning rate that in 5 epochs has not begun to fall.
@@ -57,6 +61,16 @@ class YinYangSettings(RunSettings):
     """factor on the scores in the loss"""
     score_penalty: float = Field(4e-4, ge=0)
     """weight of the mean squared score"""
+    target: Literal["brainscales2", "software"] = "brainscales2"
+    """where the trained network goes; software: nowhere"""
+    chip_seed: int = Field(0, ge=0)
+    """of the emulated chip: which of its circuits are how far off"""
+    mismatch: float = Field(0.1, ge=0, lt=1)
+    """relative spread of its circuits"""
+    loop_epochs: int = Field(10, ge=0)
+    """passes over the training points with the chip in the loop"""
+    loop_learning_rate: float = Field(1e-3, gt=0)
+    """of Adam, at the start of the loop"""
 
 
 class YinYang(Recipe[YinYangSettings]):
@@ -99,9 +113,45 @@ class YinYang(Recipe[YinYangSettings]):
             schedule=settings.schedule,
         )
 
+    def deployments(self, settings: YinYangSettings) -> tuple[Deployment, ...]:
+        if settings.target == "software":
+            return ()
+        chip = {"chip_seed": settings.chip_seed, "mismatch": settings.mismatch}
+        return (
+            Deployment(
+                "on the chip, not calibrated",
+                settings.target,
+                "nominal settings of all circuits",
+                {**chip, "settings": "nominal"},
+            ),
+            Deployment(
+                "on the chip, calibrated",
+                settings.target,
+                "each circuit set by what was measured of it",
+                {**chip, "settings": "calibrated"},
+                self.loop(settings),
+            ),
+        )
+
+    def loop(self, settings: YinYangSettings) -> Loop | None:
+        """Training on with the chip in the loop: the same rule, slower."""
+        if not settings.loop_epochs:
+            return None
+        changed = {"learning_rate": settings.loop_learning_rate}
+        options = self.fit_options(settings) | {"epochs": settings.loop_epochs}
+        return Loop(self.rule(settings.model_copy(update=changed)), options)
+
+    def plane(self, data: Any, settings: YinYangSettings) -> Plane:
+        places = (torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID
+        y, x = torch.meshgrid(places, places, indexing="ij")
+        inside = (x - RADIUS) ** 2 + (y - RADIUS) ** 2 < RADIUS**2
+        asked = torch.stack([x[inside], y[inside]], dim=1)
+        return Plane(places, places, inside, data.encode(asked), data.test.values[:, :2])
+
     def measure(
         self, settings: YinYangSettings, folder: Path, *, resume: bool | str, progress: bool
     ) -> dict[str, float]:
+        settings = settings.model_copy(update={"target": "software"})
         short = settings.model_copy(update=HXTORCH)
         floor = super().measure(short, folder / "5-epochs", resume=resume, progress=progress)
         values = super().measure(settings, folder, resume=resume, progress=progress)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -18,6 +18,9 @@ from spikewright.learning.initialisation import aim_rates
 from spikewright.learning.rule import Rule
 from spikewright.network import Network
 from spikewright.settings import Settings, Source, make
+
+if TYPE_CHECKING:
+    from spikewright.recipes.core.hardware import Deployment, Plane
 
 SIZES = ("small", "full")
 FIRST_SAMPLES = 256
@@ -120,6 +123,14 @@ class Recipe(ABC, Generic[S]):
         """Options of `fit`; by default the common settings, and the best validation is kept."""
         common = ("epochs", "seconds", "batch_size", "seed", "memory", "truncate")
         return {name: getattr(settings, name) for name in common} | {"keep": "best"}
+
+    def deployments(self, settings: S) -> tuple[Deployment, ...]:
+        """Where the trained network goes; by default nowhere."""
+        return ()
+
+    def plane(self, data: Any, settings: S) -> Plane | None:
+        """Points of a plane to show the choices on; ``None`` where inputs are no points."""
+        return None
 
     def measure(
         self, settings: S, folder: Path, *, resume: bool | str, progress: bool

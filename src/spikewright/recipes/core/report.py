@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from spikewright.borrow import streams_kept
+from spikewright.engine.forward import Observation
 from spikewright.learning import Batch, doctor
 from spikewright.network import Network, Run
+from spikewright.recipes.core import hardware
 from spikewright.recipes.core.run import Outcome
 from spikewright.report import (
+    Boundary,
+    Compiled,
     LayerRow,
     Membrane,
     Report,
     ReportData,
     Sample,
+    Stage,
     Summary,
     Weights,
     environment,
 )
 
+Observations = Mapping[str, Observation]
 RATE_SAMPLES = 256
 SHOWN_SAMPLES = 4
 SHOWN_NEURONS = 256
@@ -44,6 +52,9 @@ def make_report(outcome: Outcome) -> Report:
             summary=_summary(outcome, run),
             warnings=[*outcome.fit.warnings, *state],
             curves=[*outcome.fit.history, record],
+            stages=[_stage(stage) for stage in outcome.stages],
+            boundaries=_boundaries(outcome),
+            program=_program(outcome),
             samples=_samples(outcome),
             rates={name: values.numpy() for name, values in rates.items()},
             confusion=None if outcome.test.confusion is None else outcome.test.confusion.numpy(),
@@ -83,6 +94,42 @@ def _describe(network: Network) -> str:
 def _is_wide(layer: Any) -> bool:
     """Whether the layer is one of neurons, the size of which is worth telling."""
     return hasattr(layer, "params")
+
+
+def _stage(stage: hardware.Stage) -> Stage:
+    metrics = stage.test.metrics
+    loss = metrics.get("loss")
+    return Stage(name=stage.name, accuracy=metrics["accuracy"], loss=loss, note=stage.note)
+
+
+def _program(outcome: Outcome) -> Compiled | None:
+    """What the compiler says of the program of the last stage."""
+    program = outcome.stages[-1].program if outcome.stages else None
+    return None if program is None else program.report().data.program
+
+
+def _boundaries(outcome: Outcome) -> list[Boundary]:
+    """The choices of each stage over the recipe's plane."""
+    parts = outcome.parts
+    plane = parts.recipe.plane(parts.data, parts.settings)
+    found: list[Boundary] = []
+    for stage in outcome.stages:
+        if plane is None or stage.choices is None or stage.predictions is None:
+            continue
+        chosen = torch.full(plane.inside.shape, -1)
+        chosen[plane.inside] = stage.choices
+        found.append(
+            Boundary(
+                name=stage.name,
+                x=plane.x.numpy(),
+                y=plane.y.numpy(),
+                chosen=chosen.numpy(),
+                points=plane.points.numpy(),
+                targets=parts.data.test.targets.numpy(),
+                predictions=stage.predictions.numpy(),
+            )
+        )
+    return found
 
 
 def _summary(outcome: Outcome, run: Run) -> Summary:
@@ -143,11 +190,21 @@ def _samples(outcome: Outcome) -> list[Sample]:
     with torch.no_grad():
         run = parts.network.run(x, record=("spikes", "v"))
         answers = parts.rule.evaluate(parts.network, Batch(x, y), outcome.fit.rule_state)
+        observed = _observed(outcome, x)
     chosen = answers.get("predictions")
     return [
-        _sample(outcome, run, x, column, (int(y[column]), _maybe(chosen, column)))
+        _sample(outcome, (run, observed), x, column, (int(y[column]), _maybe(chosen, column)))
         for column in range(len(index))
     ]
+
+
+def _observed(outcome: Outcome, x: Tensor) -> Observations:
+    """What the target of the last stage shows of the samples."""
+    program = outcome.stages[-1].program if outcome.stages else None
+    if program is None:
+        return {}
+    with streams_kept():
+        return program.observe(outcome.parts.network, x)
 
 
 def _maybe(values: Tensor | None, column: int) -> int | None:
@@ -155,8 +212,13 @@ def _maybe(values: Tensor | None, column: int) -> int | None:
 
 
 def _sample(
-    outcome: Outcome, run: Run, x: Tensor, column: int, answer: tuple[int, int | None]
+    outcome: Outcome,
+    runs: tuple[Run, Observations],
+    x: Tensor,
+    column: int,
+    answer: tuple[int, int | None],
 ) -> Sample:
+    run, observed = runs
     target, prediction = answer
     hidden: dict[str, Any] = {}
     membranes: dict[str, Membrane] = {}
@@ -164,8 +226,12 @@ def _sample(
         if "spikes" not in record:
             continue
         hidden[name] = record["spikes"][:, column].numpy()
+        seen = observed.get(name)
+        if seen is not None and seen.spikes is not None:
+            hidden[f"{name} on the chip"] = seen.spikes[:, column].numpy()
         if "v" in record:
-            membranes[name] = _membrane(outcome.parts.network.layers[name], record, column)
+            layer = outcome.parts.network.layers[name]
+            membranes[name] = _membrane(layer, record, column, None if seen is None else seen.v)
     return Sample(
         name=outcome.parts.data.classes[target],
         input=x[:, column].numpy(),
@@ -177,8 +243,10 @@ def _sample(
     )
 
 
-def _membrane(layer: Any, record: dict[str, Tensor], column: int) -> Membrane:
-    """Potentials of the neurons that spike most, with their thresholds."""
+def _membrane(
+    layer: Any, record: dict[str, Tensor], column: int, against: Tensor | None
+) -> Membrane:
+    """Potentials of the neurons that spike most, with their thresholds, and those of a chip."""
     v = record["v"][:, column].flatten(1)
     spikes = record["spikes"][:, column].flatten(1)
     busy = spikes.sum(0).argsort(descending=True, stable=True)[:SHOWN_NEURONS].sort().values
@@ -190,4 +258,5 @@ def _membrane(layer: Any, record: dict[str, Tensor], column: int) -> Membrane:
         spikes=spikes[:, busy].numpy(),
         threshold=threshold,
         neurons=busy.numpy(),
+        against=None if against is None else against[:, column].flatten(1)[:, busy].numpy(),
     )

@@ -17,6 +17,7 @@ from spikewright.errors import SettingsError
 from spikewright.files import write_json, write_text
 from spikewright.learning.rule import Rule
 from spikewright.network import Network
+from spikewright.recipes.core.hardware import Examiner, Interrupted, Stage, deploy
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.settings import to_toml
 from spikewright.training import Evaluation, FitResult, evaluate, fit, has_checkpoint
@@ -44,12 +45,17 @@ class Parts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run."""
+    """A finished run; ``test`` and ``fit`` are those of the software.
+
+    ``stages``: the network in software and on hardware, in order; empty if it went nowhere. The
+    network has the weights of the last one.
+    """
 
     parts: Parts
     fit: FitResult
     test: Evaluation
     folder: Path
+    stages: tuple[Stage, ...] = ()
 
     @property
     def epoch_seconds(self) -> float:
@@ -67,6 +73,8 @@ class Outcome:
                 found[f"{kind} accuracy, %"] = 100 * float(values["accuracy"])
             if "loss" in values:
                 found[f"{kind} loss"] = float(values["loss"])
+        for stage in self.stages[1:]:
+            found[f"{stage.name}: test accuracy, %"] = stage.accuracy
         return found
 
 
@@ -136,7 +144,25 @@ def _train_and_test(parts: Parts, folder: Path, options: dict[str, Any]) -> Outc
         seed=settings.seed,
         classes=len(parts.data.classes),
     )
-    return Outcome(parts, result, test, folder)
+    return Outcome(parts, result, test, folder, _deploy(parts, result, folder, options))
+
+
+def _deploy(
+    parts: Parts, result: FitResult, folder: Path, options: dict[str, Any]
+) -> tuple[Stage, ...]:
+    recipe, settings = parts.recipe, parts.settings
+    deployments = recipe.deployments(settings)
+    if not deployments:
+        return ()
+    plane = recipe.plane(parts.data, settings)
+    examiner = Examiner(
+        parts.network, parts.data, parts.rule, result.rule_state, settings.seed, plane
+    )
+    how = {name: options[name] for name in ("resume", "progress")}
+    try:
+        return tuple(deploy(examiner, deployments, folder, **how))
+    except Interrupted:
+        raise Stopped(str(folder)) from None
 
 
 @contextlib.contextmanager

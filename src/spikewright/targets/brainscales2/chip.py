@@ -18,6 +18,8 @@ CIRCUITS = BLOCKS * COLUMNS
 MOST_WEIGHT = 63
 MOST_CODE = 1022
 """Largest code of an analogue parameter (10 bits, the highest one reserved)."""
+MOST_ADDRESS = 2**14 - 1
+"""Largest address of an event."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +31,15 @@ class Configuration:
     Args:
         weights: uint8 (blocks, rows, columns), 0 to 63.
         row_sign: int8 (blocks, rows), 1 excitatory, -1 inhibitory, 0 off.
-        row_address: int32 (blocks, rows), the events that a row listens to; -1 none.
+        row_address: int32 (blocks, rows), the events that a row listens to, by their address, 0
+            to `MOST_ADDRESS`; -1 none.
         neuron_address: int32 (circuits,), the address under which a circuit's spikes are sent to
             the rows and to the host; -1: neither.
-        codes: int16 (circuits,) each, 0 to 1022: the analogue parameters by name.
-        switches: bool (circuits,) each: terms of the membrane equation by name.
+        codes: int16 (circuits,) each, 0 to 1022: the analogue parameters, by the names of
+            `spikewright.targets.brainscales2.transfer.TRANSFER`; those of `BASIC` must be there.
+        switches: bool (circuits,) each: terms of the membrane equation, by the names of
+            `spikewright.targets.brainscales2.transfer.SWITCHES`, which says what holds where one
+            is left out.
         sampled: bool (circuits,), whether the parallel converter's samples are read out.
         fast_circuit: the one circuit that the fast converter samples; -1 none.
     """

@@ -1,0 +1,80 @@
+"""The pass `Schedule`: the order of runs, and how long each one takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikewright.compiler.design import Design, Slot
+from spikewright.targets.brainscales2.response import is_ready, response
+from spikewright.targets.brainscales2.timing import Pace, starts
+from spikewright.targets.brainscales2.wiring import layers, paths
+from spikewright.units import format_seconds
+
+RATE = "rate"
+"""Where a design keeps the rate of its input, in ``extra``, events per second."""
+WINDOW = 1e-6
+"""s, over which the link counts events."""
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Order the runs, with the time that events need to travel.
+
+    Args:
+        pace: of the chip.
+        calibration: typical inputs, (time, batch, *features); runs are as long as these.
+    """
+
+    pace: Pace
+    calibration: Tensor
+
+    @property
+    def name(self) -> str:
+        return "schedule"
+
+    def apply(self, design: Design) -> Design:
+        """Set ``slots`` from ``places`` and ``routes``, and ``extra["rate"]``."""
+        if not is_ready(design.program):
+            return design
+        runs = sorted({place.piece.run for place in design.places})
+        extra = {**design.extra, RATE: self._rate(design.program.dt)}
+        slots = tuple(self._slot(design, run) for run in runs)
+        return design.noting(*self._early(design), slots=slots, extra=extra)
+
+    def _early(self, design: Design) -> Iterator[str]:
+        """A sentence for each layer whose spikes come back to it sooner than in the model."""
+        clock = self.pace.clock(design.program.dt)
+        for node in layers(design.program):
+            early = clock.early_return(response(node, design.program.dt).arrival)
+            if any(p.source == p.target == node.name for p in paths(design.program)) and early > 0:
+                yield (
+                    f"schedule: spikes of {node.name!r} come back to it {format_seconds(early)} "
+                    "of the chip's time sooner than in the model"
+                )
+
+    def _rate(self, dt: float) -> float:
+        """The most events per second that the input sends in any µs of the chip's time."""
+        events = self.calibration.flatten(2).sum(2).double()
+        window = np.floor(np.arange(len(events)) * self.pace.clock(dt).dt / WINDOW * (1 + 1e-9))
+        within = torch.zeros(int(window[-1]) + 1, events.shape[1], dtype=torch.float64)
+        within.index_add_(0, torch.from_numpy(window.astype(np.int64)), events)
+        return float(within.max()) / WINDOW
+
+    def _slot(self, design: Design, run: int) -> Slot:
+        nodes = nodes_of(design, run)
+        sources = (route.source for route in design.routes if route.run == run)
+        inputs = tuple(dict.fromkeys(source for source in sources if source not in nodes))
+        clock = self.pace.clock(design.program.dt)
+        begin = starts(design.program, nodes, clock)
+        seconds = clock.seconds(max(begin.values()), len(self.calibration))
+        return Slot(run, nodes, inputs, seconds)
+
+
+def nodes_of(design: Design, run: int) -> tuple[str, ...]:
+    """The layers that have neurons in a run."""
+    return tuple(dict.fromkeys(p.piece.node for p in design.places if p.piece.run == run))

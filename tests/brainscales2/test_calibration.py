@@ -82,7 +82,7 @@ def test_refractory_periods_come_within_an_internal_step(
     twin: Twin, settings: Settings, wanted: Wanted
 ) -> None:
     after = errors(twin, settings, wanted, "refractory") * 5e-6
-    assert np.abs(after).max() < 0.6 * twin.dt
+    assert np.abs(after).max() < twin.dt
     assert abs(after.mean()) < 0.1 * twin.dt
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,6 +53,7 @@ def run(
             place,
             resume=options.resume_word(resume),
             progress=progress,
+            say=partial(console(stderr=True).print, style="dim", markup=False),
         )
     except Stopped:
         raise KeyboardInterrupt(

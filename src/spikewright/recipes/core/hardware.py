@@ -7,7 +7,7 @@ the network trained on with the target in the forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,11 @@ from spikewright.training import Evaluation, FitResult, evaluate, fit
 
 PROGRAM = "program"
 BATCH = 256
+Say = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
 
 
 class Interrupted(Exception):
@@ -160,6 +165,7 @@ def deploy(
     *,
     resume: bool | str,
     progress: bool,
+    say: Say = silent,
 ) -> list[Stage]:
     """The stages of a trained network, software first.
 
@@ -177,11 +183,13 @@ def deploy(
     stages = [examiner.stage("software", "trained with surrogate gradients")]
     for deployment in deployments:
         network.load_state_dict(trained)
+        say(f"compiling: {deployment.name}")
         program = compile(
             network, deployment.target, calibration=examiner.data, **deployment.options
         )
         stages.append(examiner.stage(deployment.name, deployment.note, program))
         if deployment.loop is not None:
+            say(f"training on: {deployment.name}, in the loop")
             place = folder / deployment.folder
             done = _train_on(examiner, deployment.loop, program, place, resume, progress)
             note = f"{done.epochs} more epochs, the forward pass on it"

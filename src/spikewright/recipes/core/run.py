@@ -17,7 +17,7 @@ from spikewright.errors import SettingsError
 from spikewright.files import write_json, write_text
 from spikewright.learning.rule import Rule
 from spikewright.network import Network
-from spikewright.recipes.core.hardware import Examiner, Interrupted, Stage, deploy
+from spikewright.recipes.core.hardware import Examiner, Interrupted, Say, Stage, deploy, silent
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.settings import to_toml
 from spikewright.training import Evaluation, FitResult, evaluate, fit, has_checkpoint
@@ -106,10 +106,12 @@ def run(
     *,
     resume: bool | str = "auto",
     progress: bool = True,
+    say: Say = silent,
 ) -> Outcome:
-    """Train and evaluate; the folder gets settings, metrics, checkpoints and the result.
+    """Train, evaluate and deploy; the folder gets settings, metrics, checkpoints and the result.
 
     Args:
+        say: told in a few words what comes next.
         resume: ``"auto"`` goes on from what the folder holds, ``True`` insists on it, ``False``
             starts anew.
 
@@ -125,12 +127,12 @@ def run(
     # The first weights are set by the recipe: fit must not scale them anew.
     options = {"folder": folder, "resume": resume, "progress": progress, "initial_rate": None}
     with _threads(settings.threads):
-        outcome = _train_and_test(build(recipe, settings), folder, options)
+        outcome = _train_and_test(build(recipe, settings), folder, options, say)
     write_json(folder / RESULT_FILE, _summary(outcome))
     return outcome
 
 
-def _train_and_test(parts: Parts, folder: Path, options: dict[str, Any]) -> Outcome:
+def _train_and_test(parts: Parts, folder: Path, options: dict[str, Any], say: Say) -> Outcome:
     settings = parts.settings
     options = parts.recipe.fit_options(settings) | options
     result = fit(parts.network, parts.data, parts.rule, **options)
@@ -144,11 +146,12 @@ def _train_and_test(parts: Parts, folder: Path, options: dict[str, Any]) -> Outc
         seed=settings.seed,
         classes=len(parts.data.classes),
     )
-    return Outcome(parts, result, test, folder, _deploy(parts, result, folder, options))
+    how = {name: options[name] for name in ("resume", "progress")} | {"say": say}
+    return Outcome(parts, result, test, folder, _deploy(parts, result, folder, how))
 
 
 def _deploy(
-    parts: Parts, result: FitResult, folder: Path, options: dict[str, Any]
+    parts: Parts, result: FitResult, folder: Path, how: dict[str, Any]
 ) -> tuple[Stage, ...]:
     recipe, settings = parts.recipe, parts.settings
     deployments = recipe.deployments(settings)
@@ -158,7 +161,6 @@ def _deploy(
     examiner = Examiner(
         parts.network, parts.data, parts.rule, result.rule_state, settings.seed, plane
     )
-    how = {name: options[name] for name in ("resume", "progress")}
     try:
         return tuple(deploy(examiner, deployments, folder, **how))
     except Interrupted:

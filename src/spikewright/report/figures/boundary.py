@@ -36,7 +36,7 @@ def boundary(record: Boundary, classes: Sequence[str]) -> Plot:
         title_text=record.axes[1], range=_ends(record.y), showgrid=False, scaleanchor="x"
     )
     fig.update_layout(height=360, margin_t=10)
-    return Plot(fig, record.name, _caption(record, wrong, classes, count), width=420)
+    return Plot(fig, record.name, _caption(record, wrong, classes, count))
 
 
 def _checked(record: Boundary) -> Array:

@@ -130,13 +130,11 @@ __all__ = [
     "write_nir",
 ]
 
-_EXCHANGE = "spikewright.compiler.exchange"
+_EXCHANGE = ("export_nir", "from_nir", "import_nir", "read_nir", "to_nir", "write_nir")
 _LAZY = {
     "Program": "spikewright.compiler.program",
     "compile": "spikewright.compiler.compile",
-} | {
-    name: _EXCHANGE
-    for name in ("export_nir", "from_nir", "import_nir", "read_nir", "to_nir", "write_nir")
+    **dict.fromkeys(_EXCHANGE, "spikewright.compiler.exchange"),
 }
 """Public names that load their module when they are first used."""
 

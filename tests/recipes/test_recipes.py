@@ -90,7 +90,9 @@ def test_fashion_mnist_learns_from_few_images(
 
 def test_a_run_leaves_the_number_of_threads_as_it_was(tmp_path: Path) -> None:
     found = recipe("yin-yang")
-    settings = found.settings(sources=[Source("test", {"epochs": 1, "threads": 2, "hidden": 30, "target": "software"})])
+    settings = found.settings(
+        sources=[Source("test", {"epochs": 1, "threads": 2, "hidden": 30, "target": "software"})]
+    )
     before = torch.get_num_threads()
     run_recipe(found, settings, tmp_path, progress=False)
     assert torch.get_num_threads() == before

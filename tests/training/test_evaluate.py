@@ -47,6 +47,9 @@ def test_confusion_and_accuracy_agree_and_seed_decides_the_spikes() -> None:
     assert first.confusion is not None
     share = first.confusion.trace().item() / first.confusion.sum().item()
     assert first.metrics["accuracy"] == pytest.approx(share)
+    assert first.predictions is not None
+    right = (first.predictions == data.test.targets).double().mean()
+    assert first.metrics["accuracy"] == pytest.approx(float(right))
     assert first.metrics == again.metrics
     assert first.metrics["loss"] != other.metrics["loss"]
 

@@ -28,11 +28,14 @@ class Evaluation:
         confusion: (classes, classes) int64, rows the target, columns the prediction; ``None``
             where the rule does not predict classes.
         samples: how many samples.
+        predictions: the class chosen for each sample, (samples,) int64, in the order of the split;
+            ``None`` like ``confusion``, and with several processes.
     """
 
     metrics: dict[str, Any]
     confusion: Tensor | None
     samples: int
+    predictions: Tensor | None = None
 
 
 def evaluate(  # noqa: PLR0913 - one for each part that a user may choose
@@ -138,7 +141,7 @@ def measure(
             metrics = rule.evaluate(network, batch, rule_state)
             means = means.add(flat_metrics(metrics, rule), batch.x.shape[1])
             pairs.add(batch.y, metrics.get("predictions"))
-    return Evaluation(means.join().result(), pairs.count(), len(split))
+    return Evaluation(means.join().result(), pairs.count(), len(split), pairs.predictions())
 
 
 class _Pairs:
@@ -150,6 +153,11 @@ class _Pairs:
     def add(self, targets: Tensor, predictions: Tensor | None) -> None:
         if predictions is not None:
             self._seen.append((targets.cpu().long(), predictions.detach().cpu().long()))
+
+    def predictions(self) -> Tensor | None:
+        if not self._seen or processes.world_size() > 1:
+            return None
+        return torch.cat([predictions for _, predictions in self._seen])
 
     def count(self) -> Tensor | None:
         parts = [pair for part in processes.gather(self._seen) for pair in part]

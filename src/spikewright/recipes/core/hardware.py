@@ -99,7 +99,6 @@ class Stage:
         test: on the test samples.
         program: what ran it; ``None`` is the software.
         weights: of the network at that stage.
-        predictions: chosen class of each test sample, (samples,).
         choices: chosen class of each point that the recipe's plane asks, if it has one.
     """
 
@@ -108,7 +107,6 @@ class Stage:
     test: Evaluation
     program: Any
     weights: dict[str, Tensor]
-    predictions: Tensor | None = None
     choices: Tensor | None = None
 
     @property
@@ -139,12 +137,8 @@ class Examiner:
             classes=len(self.data.classes),
             forward=program,
         )
-        predictions = choices = None
-        if self.plane is not None:
-            x, _ = self.data.test.batch(torch.arange(len(self.data.test)))
-            predictions = self._choose(x, program)
-            choices = self._choose(self.plane.input, program)
-        return Stage(name, note, test, program, _weights(self.network), predictions, choices)
+        choices = None if self.plane is None else self._choose(self.plane.input, program)
+        return Stage(name, note, test, program, _weights(self.network), choices)
 
     def _choose(self, x: Tensor, program: Any) -> Tensor:
         """The class of each sample of ``x``; the random streams are kept."""

@@ -114,7 +114,7 @@ def _boundaries(outcome: Outcome) -> list[Boundary]:
     plane = parts.recipe.plane(parts.data, parts.settings)
     found: list[Boundary] = []
     for stage in outcome.stages:
-        if plane is None or stage.choices is None or stage.predictions is None:
+        if plane is None or stage.choices is None or stage.test.predictions is None:
             continue
         chosen = torch.full(plane.inside.shape, -1)
         chosen[plane.inside] = stage.choices
@@ -126,7 +126,7 @@ def _boundaries(outcome: Outcome) -> list[Boundary]:
                 chosen=chosen.numpy(),
                 points=plane.points.numpy(),
                 targets=parts.data.test.targets.numpy(),
-                predictions=stage.predictions.numpy(),
+                predictions=stage.test.predictions.numpy(),
             )
         )
     return found

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -19,9 +19,19 @@ from spikewright.compiler.design import Design
 from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.quantise import stored_weight
 from spikewright.compiler.program import Program
-from spikewright.engine.forward import ForwardProgram
+from spikewright.compiler.target import kind_of
+from spikewright.engine.forward import ForwardProgram, forward_by
 from spikewright.errors import CompileError, ParameterError, ProgramError, ShapeError
 from spikewright.sealed import seal
+
+
+@dataclass(frozen=True)
+class DoubledParams:
+    tau: sw.Value = sw.time_constant(10e-3)
+
+
+class DoubledState(NamedTuple):
+    u: Tensor
 
 
 def net(seed: int = 0, width: int = 12, dt: float = 1e-3, **other: sw.Layer) -> sw.Sequential:
@@ -142,6 +152,20 @@ def test_all_broken_limits_are_in_one_error() -> None:
     ]  # fmt: skip
 
 
+def test_all_ways_into_a_neuron_count_for_its_fan_in() -> None:
+    recurrent = sw.Recurrent(sw.LIF(r=20.0), sw.Linear(8, 8))
+    network = sw.Sequential({"in": sw.Linear(5, 8), "cells": recurrent}, dt=1e-3)
+    with pytest.raises(CompileError, match=r"cells +fan_in +13 synapses of a neuron"):
+        compiled(network, fan_in=12)
+    assert compiled(network, fan_in=13).used["fan_in"] == 13
+
+
+def test_the_fan_in_of_a_convolution_is_that_of_a_neuron_inside() -> None:
+    network = sw.Sequential(sw.Conv2d(2, 3, 3, padding=1), sw.LIF(r=20.0), dt=1e-3)
+    x = (torch.rand(20, 2, 2, 6, 6) < 0.4).float()
+    assert sw.compile(network, "simulator", calibration=x).used["fan_in"] == 2 * 9
+
+
 @dataclass(frozen=True)
 class Breaking:
     """A pass that leaves an edge from nowhere."""
@@ -169,11 +193,36 @@ def test_input_of_another_shape_is_refused(program: Program) -> None:
 
 def test_a_program_can_stand_in_a_forward_pass(program: Program) -> None:
     assert isinstance(program, ForwardProgram)
-    assert program.kind == "simulator"
     seen = program.observe(net(), sample())
     assert set(seen) == {"hidden", "out"}
     assert seen["hidden"].spikes.shape == seen["hidden"].v.shape == (30, 4, 12)
     assert torch.equal(seen["out"].output, program.run(sample()))
+
+
+@pytest.mark.parametrize(
+    ("target", "other"),
+    [("simulator", {"weights": 5}), ("brainscales2", {"chip_seed": 1})],
+)
+def test_the_kind_tells_options_and_not_weights(target: str, other: dict[str, Any]) -> None:
+    def kind(seed: int = 0, **options: Any) -> str:
+        width = {"tau_mem": 10e-6, "tau_syn": 10e-6}
+        torch.manual_seed(seed)
+        layers = (sw.Linear(5, 12), sw.CubaLIF(**width), sw.Linear(12, 3), sw.CubaLI(**width))
+        network = sw.Sequential(*layers, dt=1e-6)
+        return sw.compile(
+            network, target, calibration=sample(), allow_silent=["1_cubalif"], **options
+        ).kind
+
+    assert kind() == kind() == kind(seed=1)
+    assert kind().startswith(f"{target}(")
+    assert kind(**other) != kind()
+
+
+def test_a_chip_that_options_do_not_name_is_part_of_the_kind() -> None:
+    from spikewright.targets.brainscales2.twin import Twin
+
+    first, again, other = (sw.targets.BrainScaleS2(chip=Twin(seed)) for seed in (0, 0, 1))
+    assert kind_of(first) == kind_of(again) != kind_of(other)
 
 
 def test_observing_draws_the_seed_from_the_global_generator() -> None:
@@ -243,6 +292,67 @@ def test_a_network_of_another_structure_is_refused(program: Program, what: str) 
     assert torch.equal(program.run(sample()), before)
 
 
+def test_windows_of_the_same_size_that_lie_elsewhere_are_refused() -> None:
+    def image(padding: int, dilation: int) -> sw.Network:
+        conv = sw.Conv2d(2, 3, 3, padding=padding, dilation=dilation)
+        return sw.Sequential({"conv": conv, "lif": sw.LIF(r=20.0)}, dt=1e-3, shape=(2, 6, 6))
+
+    x = (torch.rand(20, 2, 2, 6, 6) < 0.4).float()
+    made = sw.compile(image(1, 1), "simulator", calibration=x)
+    with pytest.raises(ProgramError, match="geometry of layer 'conv' must be as compiled"):
+        made.observe(image(2, 2), x)
+
+
+def test_scales_that_can_no_longer_be_folded_are_refused() -> None:
+    scale = sw.Scale(torch.ones(3, 4, 4))
+    layers = {"conv": sw.Conv2d(2, 3, 3), "scale": scale, "lif": sw.LIF(r=20.0)}
+    network = sw.Sequential(layers, dt=1e-3, shape=(2, 6, 6))
+    x = (torch.rand(20, 2, 2, 6, 6) < 0.4).float()
+    made = sw.compile(network, "simulator", calibration=x)
+    with torch.no_grad():
+        scale.scale.copy_(torch.rand(3, 4, 4))
+    with pytest.raises(ProgramError, match="layers must be as compiled"):
+        made.observe(network, x)
+
+
+def test_an_output_that_is_folded_away_is_still_the_output() -> None:
+    layers = {"in": sw.Linear(5, 8), "lif": sw.LIF(r=20.0), "w": sw.Linear(8, 3)}
+    network = sw.Sequential(layers | {"norm": sw.BatchNorm()}, dt=1e-3, shape=(5,))
+    network(sample())
+    made = compiled(network, weights=None)
+    assert torch.allclose(made.run(sample(2)), network.eval()(sample(2))[0], atol=1e-5)
+
+
+class Doubled(sw.Neuron):
+    """Hands on twice its state u, and has no membrane v."""
+
+    Params, State = DoubledParams, DoubledState
+    spiking = False
+
+    @staticmethod
+    def coefficients(p: Any, dt: float) -> tuple[Tensor]:
+        return (torch.exp(-dt / p.tau),)
+
+    @staticmethod
+    def step(x: Tensor, state: Any, c: Any) -> tuple[Tensor, Any]:
+        u = c[0] * state.u + x
+        return 2 * u, DoubledState(u)
+
+
+def test_hidden_neurons_without_spikes_or_membrane_are_seen_by_what_they_hand_on() -> None:
+    layers = {"in": sw.Linear(5, 8), "own": Doubled(), "w": sw.Linear(8, 3), "out": sw.LI()}
+    network = sw.Sequential(layers, dt=1e-3, shape=(5,)).eval()
+    made = compiled(network, weights=None)
+    seen = made.observe(network, sample())["own"]
+    with torch.no_grad():
+        drive = network.layers["in"](sample())[0]
+        expected = network.layers["own"](drive)[0]
+    assert (seen.spikes, seen.v) == (None, None)
+    assert torch.equal(seen.output, expected)
+    with forward_by(made):
+        assert torch.equal(network(sample())[0], made.run(sample()))
+
+
 def test_batch_norm_is_folded_again_when_weights_change() -> None:
     torch.manual_seed(0)
     network = sw.Sequential(
@@ -275,6 +385,7 @@ def test_a_loaded_program_runs_alike_and_says_the_same(program: Program, tmp_pat
     again = sw.Program.load(tmp_path / "p")
     assert torch.equal(again.run(sample(7)), program.run(sample(7)))
     assert str(again) == str(program)
+    assert again.kind == program.kind
     assert again.target == program.target
     changed = net(seed=4)
     assert torch.equal(
@@ -338,7 +449,7 @@ def remove(*path: str) -> Any:
     return change
 
 
-def put(value: Any, *path: str) -> Any:
+def put(value: Any, *path: str | int) -> Any:
     def change(body: dict[str, Any]) -> None:
         *where, last = path
         for key in where:
@@ -357,7 +468,8 @@ def put(value: Any, *path: str) -> Any:
         put("spikewright program 1\n", "design", "program"), put([{}], "design", "pieces"),
         put([{"piece": {}, "core": 0, "units": "x"}], "design", "places"), put("a", "seed"),
         put({"samples": 1}, "agreement"), put([], "cost"), put({}, "cost", "table"),
-        put(None, "source"),
+        put(None, "source"), put("x", "agreement", "samples"), put(None, "cost", "seconds"),
+        put([], "agreement", "layers", 0, "layer"),
     ],
 )  # fmt: skip
 def test_a_made_up_file_is_refused(program: Program, tmp_path: Path, change: Any) -> None:

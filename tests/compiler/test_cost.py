@@ -172,3 +172,9 @@ def test_the_cost_survives_json_and_says_its_source() -> None:
     assert Cost.from_plain(json.loads(json.dumps(cost.plain()))) == cost
     assert "Horowitz, ISSCC 2014" in str(cost)
     assert str(cost).splitlines()[-2].startswith("together")
+
+
+def test_floating_weights_take_the_bits_of_their_type() -> None:
+    x = torch.zeros(4, 2, 2, dtype=torch.float64)
+    found = by_name(cost_of(discretise(dense().double()), x))
+    assert (found["in"].weight_bits, found["w"].weight_bits) == (4 * 64, 9 * 64)

@@ -13,7 +13,7 @@ import spikewright as sw
 from compiler.programs import ALL, normalised, ready
 from network.nets import low, spikes
 from spikewright.compiler.design import Design
-from spikewright.compiler.discrete import Affine, DiscreteProgram, WindowSum
+from spikewright.compiler.discrete import Affine, DiscreteProgram, Reshape, WindowSum
 from spikewright.compiler.formats import Real, Spikes
 from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.fold import Fold
@@ -152,9 +152,11 @@ def test_delays_take_no_shift_from_before_them() -> None:
     assert len(folded(discretise(network)).program.nodes) == 3
 
 
-def test_an_output_that_is_folded_away_has_the_name_of_what_is_left() -> None:
+def test_an_output_that_is_folded_keeps_its_name() -> None:
     network = normalised(sw.Sequential(sw.Linear(6, 4), sw.BatchNorm(), dt=1e-3)).eval()
-    assert folded(discretise(network)).program.output == "0_linear"
+    program = folded(discretise(network)).program
+    assert program.output == "1_batchnorm"
+    assert isinstance(program.node("1_batchnorm").operation, Reshape)
 
 
 def test_spikes_stay_whole_through_a_pooling_that_was_folded() -> None:

@@ -56,7 +56,8 @@ def formats() -> DiscreteProgram:
     program = discretise(quarters(net), Spikes(1))
     nodes = {node.name: node for node in program.nodes}
     conv = nodes["conv"]
-    nodes["conv"] = replace(conv, weight_format=Fixed(6, torch.full((2, 1, 1, 1), 0.25)))
+    kernel, shift = Fixed(6, torch.full((2, 1, 1, 1), 0.25)), Fixed(8, torch.tensor([0.25, 0.5]))
+    nodes["conv"] = replace(conv, weight_format=kernel, bias_format=shift)
     edge = Fixed(8, torch.tensor(0.5), symmetric=False, rounding="floor", overflow="wrap")
     pool = nodes["pool"]
     nodes["pool"] = replace(pool, edges=(replace(pool.edges[0], format=edge),))

@@ -18,6 +18,7 @@ from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.quantise import Quantise, requantise, stored_weight
 from spikewright.compiler.passes.scales import choose_scale, least_squares
 from spikewright.compiler.software import observe
+from spikewright.compiler.tensors import tensors_of
 from spikewright.errors import ParameterError
 
 Array = NDArray[np.float64]
@@ -177,6 +178,23 @@ def test_a_program_of_fixed_states_keeps_to_them() -> None:
         q = v / form.scale
         assert float((q - q.round()).abs().max()) < 1e-4
         assert float(q.abs().max()) <= 127 + 1e-4
+
+
+@pytest.mark.parametrize("steps", [1, 5, 200])
+def test_a_refractory_period_is_as_long_with_states_in_few_bits(steps: int) -> None:
+    made = sw.Sequential(sw.IF(refractory=steps * 1e-3), dt=1e-3, shape=(2,)).eval()
+    x = torch.full((450, 1, 2), 1.5)
+    design = Quantise(x, weights=None, states=6).apply(Design(discretise(made)))
+    assert design.program.node("0_if").operation.formats["remaining"] == Spikes(steps)
+    spikes = observe(design.program, x).seen["0_if"].spikes
+    assert spikes[:, 0, 0].nonzero().flatten().tolist() == list(range(0, 450, steps + 1))
+
+
+def test_notes_say_which_biases_stay_floating() -> None:
+    design = apply(sample(), weights=4)
+    biased = {node.name for node in design.program.nodes if "bias" in tensors_of(node)}
+    said = {note.split("'")[1] for note in design.notes if "its bias stays floating" in note}
+    assert said == biased != set()
 
 
 def test_spikes_at_the_input_stay_spikes_and_other_numbers_get_a_scale() -> None:

@@ -76,6 +76,19 @@ def test_delayed_weights_are_rounded() -> None:
     for name in ("delayed synapses", "fractional delays"):
         program = discretise(ready(ALL[name]).double())
         agrees(changed(program, program.nodes[0].name, weight_format=QUARTER))
+        agrees(changed(program, program.nodes[0].name, bias_format=QUARTER))
+
+
+def test_biases_are_rounded_and_counted_where_they_leave_their_range() -> None:
+    for name in ("cuba", "images"):
+        program = discretise(ready(ALL[name]).double())
+        first = program.nodes[0].name
+        rounded = changed(program, first, bias_format=QUARTER)
+        assert not torch.equal(agrees(rounded), agrees(program))
+        small = Fixed(2, torch.tensor(1e-6))
+        x = torch.zeros(2, 1, *program.shape).double()
+        run = run_program(changed(program, first, bias_format=small), x, saturations=True)
+        assert run.saturations[first] == program.node(first).operation.bias.numel()  # type: ignore[union-attr]
 
 
 def test_borders_that_no_layer_has_are_refused_by_name() -> None:

@@ -72,6 +72,11 @@ BROKEN: list[tuple[Change, str]] = [
         r"scale of a format must broadcast to \(2, 4, 4\), got \(3,\)",
     ),
     (node("1_lif", weight_format=Fixed(4, torch.ones(()))), "must have weights to have a format"),
+    (node("1_lif", bias_format=Fixed(4, torch.ones(()))), "must have a bias to have a format"),
+    (
+        node("4_linear", bias_format=Fixed(4, torch.ones(2))),
+        r"must broadcast to \(3,\), got \(2,\)",
+    ),
     (
         node("4_linear", weight_format=Fixed(4, torch.ones(2, 1))),
         r"must broadcast to \(3, 8\), got \(2, 1\)",

@@ -71,7 +71,7 @@ LINES = (
         "brainscales2",
         ("dense", "recurrent", "deep"),
         TWIN,
-        {"adaptive": ("AdaptiveLIF", "a bias", "LIF"), "delayed": ("delays", "LIF")},
+        {"adaptive": ("AdaptiveLIF", "CubaLIF"), "delayed": ("delays", "LIF")},
         silent=OUTLIER,
         analogue=(0.45, 0.25),
     ),

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import spikewright as sw
+from spikewright.errors import CheckpointError
 
 TAU = {"tau_mem": 6e-6, "tau_syn": 6e-6}
 OPTIONS: dict[str, Any] = {"batch_size": 50, "progress": False, "initial_rate": None}
@@ -53,6 +54,28 @@ def test_training_on_a_program_resumes_bit_for_bit(target: str, tmp_path: Path) 
     again = train("parts", 2, net())
     assert not torch.equal(whole["nodes.in.weight"], net().state_dict()["nodes.in.weight"])
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+@pytest.mark.parametrize(
+    ("target", "other"),
+    [
+        ("simulator", {"weights": 5}),
+        ("brainscales2", {"chip_seed": 7}),
+        ("brainscales2", {"mismatch": 0.0}),
+    ],
+)
+def test_training_does_not_go_on_with_other_options_of_the_target(
+    target: str, other: dict[str, Any], tmp_path: Path
+) -> None:
+    def train(epochs: int, **options: Any) -> sw.training.FitResult:
+        program = sw.compile(net(), target, calibration=DATA, **options)
+        where = {"folder": tmp_path, "epochs": epochs}
+        return sw.fit(net(), DATA, rule(), forward=program, **where, **OPTIONS)
+
+    train(1)
+    with pytest.raises(CheckpointError, match="forward must be that of the run"):
+        train(2, **other)
+    assert train(2).epochs == 2
 
 
 def test_training_in_the_loop_lowers_the_loss_on_the_target() -> None:

@@ -19,7 +19,7 @@ from spikewright.compiler.program import Program
 from spikewright.compiler.registry import get_target
 from spikewright.compiler.software import activity, most_spikes, observe
 from spikewright.compiler.table import text_table
-from spikewright.compiler.target import Artefact, Broken, Target
+from spikewright.compiler.target import Artefact, Broken, Target, kind_of
 from spikewright.compiler.verify import verify
 from spikewright.errors import CompileError
 from spikewright.network import Network
@@ -37,7 +37,8 @@ def compile(
     """Compile a network for a target, and compare what it does there with what it does here.
 
     discretise -> fold -> the target's passes -> check -> lower -> agreement on the calibration
-    sample. The network and the random streams are left as they were.
+    sample. The network and the random streams are left as they were; a network without a shape
+    takes that of the sample.
 
     Args:
         network: a `spikewright.Network`, a NIR graph that this package wrote, or what
@@ -73,7 +74,7 @@ def compile(
         agreement, cost = examine((source, design, artefact), target, x, seed)
         check_alive(agreement, allow_silent)
         used = {name: float(value) for name, value in target.used(design).items()}
-    return Program(target, source, design, artefact, agreement, cost, used, seed)
+    return Program(target, source, design, artefact, agreement, cost, used, kind_of(target), seed)
 
 
 def run_passes(passes: Sequence[Pass], design: Design) -> Design:

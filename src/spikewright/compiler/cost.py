@@ -22,7 +22,7 @@ from spikewright.compiler.discrete import (
 from spikewright.compiler.energy import EnergyTable
 from spikewright.compiler.formats import Fixed, Format, Real, Spikes
 from spikewright.compiler.table import text_table, whole
-from spikewright.compiler.tensors import tensors_of
+from spikewright.compiler.tensors import dtypes_of, tensors_of
 from spikewright.engine.products.geometry import Axis
 from spikewright.engine.program import (
     Convolution,
@@ -173,12 +173,14 @@ def _node(node: Node, activity: Mapping[str, Activity], steps: int, samples: int
         shape = tuple(source.total.shape)
         met[source.spikes] += float((_arrived(source, edge) * fan_out(operation, shape)).sum())
     weights, others = stored_numbers(node)
+    real = Real(next(iter(dtypes_of(node)), torch.float32))
     return NodeCost(
         node.name,
         synaptic_operations=met[True] / samples,
         multiplications=met[False] / samples,
         weights=weights + others,
-        weight_bits=weights * bits(node.weight_format or Real()) + others * bits(Real()),
+        weight_bits=weights * bits(node.weight_format or real)
+        + others * bits(node.bias_format or real),
         state_bits=_kept(operation, node),
     )
 

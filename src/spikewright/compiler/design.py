@@ -35,13 +35,18 @@ class Place:
     units: NDArray[np.int64]
 
 
+def bias_of(layer: str) -> str:
+    """The source that stands for the bias of a layer of neurons, on targets where it is events."""
+    return f"{layer}.bias"
+
+
 @dataclass(frozen=True, eq=False)
 class Route:
     """How the events of a source reach a core.
 
     Args:
         run: in which run.
-        source: ``"input"`` or the name of a node.
+        source: ``"input"``, the name of a node, or what `bias_of` gives.
         core: where to.
         addresses: event address of each channel of the source.
         rows: the rows of the core that listen to each channel, (channels, rows a channel).

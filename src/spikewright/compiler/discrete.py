@@ -25,6 +25,8 @@ from spikewright.engine.program import (
 
 Shape = tuple[int, ...]
 INPUT = "input"
+REFRACTORY = "refractory_steps"
+"""The coefficient that says how many steps neurons stay silent after a spike."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Node:
         name: that of the network's layer; parts of a recurrent layer are ``"layer.part"``.
         shape: of the output, without time and batch.
         weight_format: of the weights of a product or convolution; ``None`` for others.
+        bias_format: of its bias, likewise.
     """
 
     name: str
@@ -114,6 +117,7 @@ class Node:
     edges: tuple[Edge, ...]
     shape: Shape
     weight_format: Format | None = None
+    bias_format: Format | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from spikewright.compiler.discrete import (
 )
 from spikewright.compiler.formats import Format, quantised
 from spikewright.compiler.neurons import ProgramNeurons
+from spikewright.compiler.tensors import tensors_of
 from spikewright.engine.layer import Layer
 from spikewright.engine.products import geometry
 from spikewright.errors import CompileError
@@ -47,7 +48,7 @@ def layer_of(node: Node, dt: float, dtype: torch.dtype) -> Layer:
         case MatrixProduct():
             outputs, inputs = operation.weight.shape
             product = connections.Linear(inputs, outputs, bias=operation.bias is not None)
-            return _weighted(product, operation.weight, operation.bias, node.weight_format)
+            return _weighted(product, operation.weight, _bias(node), node.weight_format)
         case Convolution():
             return _convolution(node, operation)
         case WindowSum() | Maximum():
@@ -55,7 +56,7 @@ def layer_of(node: Node, dt: float, dtype: torch.dtype) -> Layer:
         case Delayed():
             return _delay(operation, dt)
         case DelayedProduct():
-            return _delayed_product(operation, node.weight_format, dt)
+            return _delayed_product(operation, node, dt)
         case Neurons():
             return ProgramNeurons(operation, node.shape)
 
@@ -64,6 +65,12 @@ def _weighted(layer: Any, weight: Tensor, bias: Tensor | None, format: Format | 
     layer.weight = nn.Parameter(weight if format is None else quantised(weight, format))
     layer.bias = None if bias is None else nn.Parameter(bias)
     return layer.requires_grad_(False)
+
+
+def _bias(node: Node) -> Tensor | None:
+    """The bias of a node in its format."""
+    bias, format = tensors_of(node).get("bias"), node.bias_format
+    return bias if bias is None or format is None else quantised(bias, format)
 
 
 def _convolution(node: Node, operation: Convolution) -> Layer:
@@ -79,7 +86,7 @@ def _convolution(node: Node, operation: Convolution) -> Layer:
         groups=shape.groups,
         bias=operation.bias is not None,
     )
-    return _weighted(layer, operation.weight, operation.bias, node.weight_format)
+    return _weighted(layer, operation.weight, _bias(node), node.weight_format)
 
 
 def _padding(name: str, shape: geometry.Convolution, same: bool = False) -> Any:
@@ -122,15 +129,15 @@ def _delay(operation: Delayed, dt: float) -> Layer:
     return connections.Delay(steps * dt, operation.depth * dt, rounded=True)
 
 
-def _delayed_product(operation: DelayedProduct, format: Format | None, dt: float) -> Layer:
-    outputs, inputs, taps = operation.taps.shape
+def _delayed_product(operation: DelayedProduct, node: Node, dt: float) -> Layer:
+    (outputs, inputs, taps), format = operation.taps.shape, node.weight_format
     if bool(((operation.taps != 0).sum(-1) > 1).any()) or format is not None:
         given = operation.taps if format is None else quantised(operation.taps, format)
         layer = own.GivenTaps(given, operation.bias is not None, dt)
-        return _weighted(layer, given.sum(-1), operation.bias, None)
+        return _weighted(layer, given.sum(-1), _bias(node), None)
     steps = taps - 1 - (operation.taps != 0).int().argmax(-1).clamp(max=taps - 1)
     steps = steps.where((operation.taps != 0).any(-1), 0).double()
     layer = connections.DelayedLinear(
         inputs, outputs, steps * dt, (taps - 1) * dt, rounded=True, bias=operation.bias is not None
     )
-    return _weighted(layer, operation.taps.sum(-1), operation.bias, None)
+    return _weighted(layer, operation.taps.sum(-1), _bias(node), None)

@@ -15,6 +15,8 @@ from spikewright.engine.layer import Layer, Shape, State
 from spikewright.errors import NetworkError
 
 SATURATED = "saturated"
+OUTPUT = "handed on"
+"""What neurons that do not spike record as the trace of their output; no field is called so."""
 
 
 class Reshape(Connection):

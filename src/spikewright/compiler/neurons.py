@@ -12,7 +12,7 @@ from torch import Tensor
 from spikewright import seeding
 from spikewright.compiler.discrete import Neurons
 from spikewright.compiler.formats import Fixed, quantised
-from spikewright.compiler.layers import SATURATED
+from spikewright.compiler.layers import OUTPUT, SATURATED
 from spikewright.compiler.steps.function import step_function
 from spikewright.compiler.steps.rounding import SCALE, with_formats
 from spikewright.engine.checks import check_sequence
@@ -43,8 +43,8 @@ class ProgramNeurons(Layer):
         features: shape of the neurons of one sample.
 
     State: a tuple of the step's state fields, (batch, *n) each, inside a `NoiseState` where the
-    step takes noise. ``run`` records fields by their names, and as ``"saturated v"`` how often
-    each neuron's field left its range.
+    step takes noise. ``run`` records fields by their names, as ``"saturated v"`` how often each
+    neuron's field left its range, and as ``"handed on"`` the output of neurons that do not spike.
     """
 
     backend: Backend = "auto"
@@ -123,7 +123,8 @@ class ProgramNeurons(Layer):
 
     def field_names(self) -> tuple[str, ...]:
         """What `run` can record."""
-        return (*self.step.state, *(f"{SATURATED} {name}" for name in self.flags))
+        own = () if self.spiking else (OUTPUT,)
+        return (*self.step.state, *own, *(f"{SATURATED} {name}" for name in self.flags))
 
     def part(self) -> Pointwise:
         state = self.initial_state(1)
@@ -154,8 +155,9 @@ class ProgramNeurons(Layer):
         return xi, state._replace(clock=state.clock + steps)
 
     def _recorded(self, record: tuple[str, ...]) -> tuple[str, ...]:
-        flags = {f"{SATURATED} {name}": flag for name, flag in self.flags.items()}
-        return tuple(flags.get(name, name) for name in record)
+        others = {f"{SATURATED} {name}": flag for name, flag in self.flags.items()}
+        others[OUTPUT] = self.step.outputs[0]
+        return tuple(others.get(name, name) for name in record)
 
     def _coefficients(self) -> tuple[Tensor, ...]:
         count = len(self.step.coefficients)

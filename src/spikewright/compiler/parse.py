@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import torch
@@ -69,6 +69,7 @@ class _Reader:
     place: int = 0
     read: int = 0
     node: str = INPUT
+    formats: dict[str, Format] = field(default_factory=dict[str, Format])
 
     def program(self) -> DiscreteProgram:
         self.take(re.escape(HEAD))
@@ -125,47 +126,48 @@ class _Reader:
         if kind not in WORDS.values():
             self.refuse(f"in a node of {', '.join(WORDS.values())}")
         size = self.shape(shape)
-        operation, weights = self.operation(kind, size)
-        return Node(self.node, operation, tuple(edges), size, weights)
+        self.formats = {}
+        operation = self.operation(kind, size)
+        forms = (self.formats.get(name) for name in ("weights", "biases"))
+        return Node(self.node, operation, tuple(edges), size, *forms)
 
-    def operation(self, kind: str, shape: Shape) -> tuple[Operation, Format | None]:
+    def operation(self, kind: str, shape: Shape) -> Operation:
         match kind:
             case "reshape":
-                return discrete.Reshape(), None
+                return discrete.Reshape()
             case "affine":
-                return discrete.Affine(self.field("scale"), self.field("shift")), None
+                return discrete.Affine(self.field("scale"), self.field("shift"))
             case "product":
-                weight, form = self.weights("weight")
-                return discrete.MatrixProduct(weight, self.optional("bias")), form
+                return discrete.MatrixProduct(self.weights("weight"), self.bias())
             case "delayed-product":
-                taps, form = self.weights("taps")
-                return discrete.DelayedProduct(taps, self.optional("bias")), form
+                return discrete.DelayedProduct(self.weights("taps"), self.bias())
             case "convolution":
                 given = self.geometry()
-                weight, form = self.weights("weight")
-                return discrete.Convolution(weight, self.optional("bias"), given), form
+                return discrete.Convolution(self.weights("weight"), self.bias(), given)
             case "window-sum":
                 given = self.geometry()
-                return discrete.WindowSum(given, self.number(self.take(r"  factor (\S+)")[0])), None
+                return discrete.WindowSum(given, self.number(self.take(r"  factor (\S+)")[0]))
             case "maximum":
-                return discrete.Maximum(self.geometry()), None
+                return discrete.Maximum(self.geometry())
             case "delay":
                 depth = int(self.take(rf"  depth {_INT}")[0])
                 steps, fraction = self.field("steps"), self.field("fraction")
-                return discrete.Delayed(steps, fraction, shape, depth), None
+                return discrete.Delayed(steps, fraction, shape, depth)
             case _:
-                return self.neurons(), None
+                return self.neurons()
 
     def field(self, name: str) -> Tensor:
         return self.tensor(self.take(rf"  {name} ({_TENSOR})")[0], name)
 
-    def optional(self, name: str) -> Tensor | None:
-        return None if self.peek(rf"  {name} ({_TENSOR})") is None else self.field(name)
+    def bias(self) -> Tensor | None:
+        return None if self.peek(r"  bias .*") is None else self.weights("bias", "biases")
 
-    def weights(self, name: str) -> tuple[Tensor, Format | None]:
+    def weights(self, name: str, kind: str = "weights") -> Tensor:
+        """A tensor that may have a format, which is kept for the node under its kind."""
         value, form = self.take(rf"  {name} ({_TENSOR})(?: : (.+))?")
-        key = f"{self.node}/weights"
-        return self.tensor(value, name), None if form is None else self.format(form, key)
+        if form is not None:
+            self.formats[kind] = self.format(form, f"{self.node}/{kind}")
+        return self.tensor(value, name)
 
     def geometry(self) -> Convolution:
         channels = self.take(rf"  channels {_INT} {_INT} groups {_INT}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from spikewright.compiler.design import Design, Place
+from spikewright.compiler.design import Design, Place, bias_of
 from spikewright.compiler.discrete import INPUT, DiscreteProgram, Neurons
 from spikewright.report import Occupancy
 
@@ -52,7 +52,8 @@ def _cells(
 
 def _rows(design: Design, place: Place) -> NDArray[np.int64]:
     """The rows that a layer listens to on its core."""
-    heard = set(sources_of(design.program, place.piece.node))
+    name = place.piece.node
+    heard = {bias_of(name), *sources_of(design.program, name)}
     found = [
         route.rows.ravel()
         for route in design.routes

@@ -65,6 +65,7 @@ class Program:
         agreement: the calibration sample in float, quantised and on the target.
         cost: of one sample.
         used: how much of each limit of the target it takes, by the limit's name.
+        kind: what it runs on, options included, see `ForwardProgram`; weights are no part of it.
         seed: of the noise of an analogue target.
     """
 
@@ -75,13 +76,9 @@ class Program:
     agreement: Agreement
     cost: Cost
     used: Mapping[str, float]
+    kind: str
     seed: int = 0
     _taken: _Taken | None = field(default=None, init=False, repr=False)
-
-    @property
-    def kind(self) -> str:
-        """What it runs on: the name of its target; see `ForwardProgram`."""
-        return self.target.name
 
     def run(self, x: Tensor, seed: int | None = None) -> Tensor:
         """What the target gives for a batch.
@@ -140,6 +137,7 @@ class Program:
         source = discretise(network)
         check_structure(source, self.source)
         folded = Fold().apply(Design(source)).program
+        check_structure(folded, self.design.program)  # what can be folded depends on the numbers
         if clamp_weights(network, (source, folded), self.design.program):
             folded = Fold().apply(Design(discretise(network))).program
         return requantise(folded, self.design.program)

@@ -141,12 +141,12 @@ class _Run:
 
     @_compute.register
     def _(self, operation: MatrixProduct, node: Node, x: Array) -> Array:
-        return x @ _weight(operation.weight, node).T + _bias(operation.bias)
+        return x @ _weight(operation.weight, node).T + _bias(operation.bias, node)
 
     @_compute.register
     def _(self, operation: Convolution, node: Node, x: Array) -> Array:
         weight = _weight(operation.weight, node)
-        bias = _bias(operation.bias).reshape(-1, *[1] * len(operation.geometry.axes))
+        bias = _bias(operation.bias, node).reshape(-1, *[1] * len(operation.geometry.axes))
         return convolved(x, weight, operation.geometry) + bias
 
     @_compute.register
@@ -170,7 +170,7 @@ class _Run:
     def _(self, operation: DelayedProduct, node: Node, x: Array) -> Array:
         taps = _weight(operation.taps, node)
         past = self._past(taps.shape[2] - 1, x)
-        return np.einsum("tbi,oit->bo", past, taps) + _bias(operation.bias)
+        return np.einsum("tbi,oit->bo", past, taps) + _bias(operation.bias, node)
 
     def _past(self, depth: int, x: Array) -> Array:
         """The last ``depth`` inputs, the oldest first, and ``x``."""
@@ -220,8 +220,9 @@ def _weight(tensor: Any, node: Node) -> Array:
     return value if node.weight_format is None else rounded(value, node.weight_format)
 
 
-def _bias(tensor: Any) -> Array:
-    return np.zeros(()) if tensor is None else _array(tensor)
+def _bias(tensor: Any, node: Node) -> Array:
+    value = np.zeros(()) if tensor is None else _array(tensor)
+    return value if node.bias_format is None else rounded(value, node.bias_format)
 
 
 def convolved(x: Array, weight: Array, shape: geometry.Convolution) -> Array:

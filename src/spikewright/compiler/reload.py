@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from spikewright.compiler.discrete import DiscreteProgram, Neurons, Node
 from spikewright.compiler.formats import Fixed
-from spikewright.compiler.passes.quantise import stored_weight
 from spikewright.compiler.software import layer_of_network
 from spikewright.compiler.tensors import tensors_of
 from spikewright.errors import ProgramError
@@ -41,6 +40,7 @@ def _differences(
         yield f"kind of layer {node.name!r}", _kind(node), _kind(model)
         yield f"sizes of layer {node.name!r}", _sizes(node), _sizes(model)
         yield f"inputs of layer {node.name!r}", _inputs(node), _inputs(model)
+        yield f"geometry of layer {node.name!r}", _geometry(node), _geometry(model)
         if isinstance(node.operation, Neurons) and isinstance(model.operation, Neurons):
             yield f"step of layer {node.name!r}", node.operation.step, model.operation.step
 
@@ -54,6 +54,11 @@ def _sizes(node: Node) -> dict[str, tuple[int, ...]]:
     return {"output": node.shape} | {k: tuple(v.shape) for k, v in tensors_of(node).items()}
 
 
+def _geometry(node: Node) -> object:
+    """Strides and borders of windows, which equal sizes do not tell."""
+    return getattr(node.operation, "geometry", None)
+
+
 def _inputs(node: Node) -> list[tuple[str, int]]:
     return [(edge.source, edge.steps) for edge in node.edges]
 
@@ -61,9 +66,9 @@ def _inputs(node: Node) -> list[tuple[str, int]]:
 def clamp_weights(
     network: Network, now: tuple[DiscreteProgram, DiscreteProgram], compiled: DiscreteProgram
 ) -> bool:
-    """Bring weights of a network that are beyond the range of their format to its end, in place.
+    """Bring weights and biases that are beyond the range of their format to its end, in place.
 
-    Weights that folding has changed, by a normalisation that was put into them, say, are left as
+    Those that folding has changed, by a normalisation that was put into them, say, are left as
     they are.
 
     Args:
@@ -71,29 +76,38 @@ def clamp_weights(
         compiled: as it went to the target, with formats.
 
     Returns:
-        Whether any weight was changed.
+        Whether any was changed.
     """
     changed = False
-    source = {node.name: stored_weight(node) for node in now[0].nodes}
+    source = {node.name: tensors_of(node) for node in now[0].nodes}
     for node, model in zip(now[1].nodes, compiled.nodes, strict=True):
-        form, weight, before = model.weight_format, stored_weight(node), source.get(node.name)
-        if not isinstance(form, Fixed) or form.overflow != "saturate":
-            continue
-        if weight is None or before is None or not torch.equal(weight, before):
-            continue
-        parameter = _parameter(network, node.name, weight)
-        if parameter is not None:
-            least, most = (form.scale.to(weight) * end for end in (form.least, form.most))
-            with torch.no_grad():
-                held = parameter.clamp(least.to(parameter.device), most.to(parameter.device))
-                if not torch.equal(held, parameter):
-                    parameter.copy_(held)
-                    changed = True
+        forms = {"weight": model.weight_format, "taps": model.weight_format}
+        forms["bias"] = model.bias_format
+        for field, value in tensors_of(node).items():
+            form, before = forms.get(field), source.get(node.name, {}).get(field)
+            if not isinstance(form, Fixed) or form.overflow != "saturate":
+                continue
+            if before is None or not torch.equal(value, before):
+                continue
+            parameter = _parameter(network, node.name, value)
+            if parameter is not None and _clamp(parameter, form):
+                changed = True
     return changed
 
 
-def _parameter(network: Network, node: str, weight: Tensor) -> nn.Parameter | None:
-    """The parameter that a node's weights are a copy of."""
+def _clamp(parameter: nn.Parameter, form: Fixed) -> bool:
+    """Bring a parameter into the range of a format; whether that changed it."""
+    least, most = (form.scale.to(parameter) * end for end in (form.least, form.most))
+    with torch.no_grad():
+        held = parameter.clamp(least, most)
+        if torch.equal(held, parameter):
+            return False
+        parameter.copy_(held)
+        return True
+
+
+def _parameter(network: Network, node: str, value: Tensor) -> nn.Parameter | None:
+    """The parameter that a node's weights or biases are a copy of."""
     layer = network.layers[layer_of_network(node)]
-    same = (p for p in layer.parameters() if p.shape == weight.shape)
-    return next((p for p in same if torch.equal(p.detach().to(weight), weight)), None)
+    same = (p for p in layer.parameters() if p.shape == value.shape)
+    return next((p for p in same if torch.equal(p.detach().to(value), value)), None)

@@ -17,7 +17,7 @@ from spikewright.compiler.discrete import INPUT, DiscreteProgram, Edge, Neurons,
 from spikewright.compiler.formats import Real, saturated
 from spikewright.compiler.layer_of import layer_of
 from spikewright.compiler.layers import SATURATED, Chain, Reshape, Rounding
-from spikewright.compiler.tensors import weight_of
+from spikewright.compiler.tensors import formatted
 from spikewright.engine.forward import forward_by
 from spikewright.engine.layer import Layer
 from spikewright.errors import CompileError
@@ -216,9 +216,8 @@ def _count(program: DiscreteProgram, traces: Mapping[str, Mapping[str, Tensor]])
         total = sum(int(t.sum()) for key, t in found.items() if key.startswith(SATURATED))
         counts[node] = counts.get(node, 0) + total
     for node in program.nodes:
-        if node.weight_format is not None:
-            weight = weight_of(node)
-            counts[node.name] += int(saturated(weight, node.weight_format).sum())
+        for value, form in formatted(node):
+            counts[node.name] += int(saturated(value, form).sum())
     return counts
 
 

@@ -36,6 +36,7 @@ def save(program: Program, folder: Path) -> None:
         "agreement": program.agreement.plain(),
         "cost": program.cost.plain(),
         "used": dict(program.used),
+        "kind": program.kind,
         "seed": program.seed,
     }
     tensors |= {ARTEFACT + name: tensor for name, tensor in mine.items()}
@@ -68,14 +69,18 @@ def _restored(body: dict[str, Any], tensors: Tensors, target: Target | None) -> 
         )
     design = restore_design(body["design"], tensors)
     mine = {n.removeprefix(ARTEFACT): t for n, t in tensors.items() if n.startswith(ARTEFACT)}
+    agreement, cost = Agreement.from_plain(body["agreement"]), Cost.from_plain(body["cost"])
+    for one in (agreement, cost):
+        str(one)  # fails where a value is of another kind
     return Program(
         target,
         restore_program(body["source"], "source/", tensors),
         design,
         target.restore(design, mine, body["artefact"]),
-        Agreement.from_plain(body["agreement"]),
-        Cost.from_plain(body["cost"]),
+        agreement,
+        cost,
         {str(name): float(used) for name, used in body["used"].items()},
+        str(body["kind"]),
         int(body["seed"]),
     )
 

@@ -12,7 +12,8 @@ from spikewright.borrow import streams_kept
 from spikewright.compiler.carried import carried
 from spikewright.compiler.cost import Activity
 from spikewright.compiler.discrete import INPUT, DiscreteProgram, Neurons, Node
-from spikewright.compiler.formats import Spikes
+from spikewright.compiler.formats import Spikes, quantised
+from spikewright.compiler.layers import OUTPUT
 from spikewright.compiler.runnable import network_of, plain, run_program
 from spikewright.engine.forward import Observation, forward_by
 from spikewright.network.base import sum_inputs
@@ -44,10 +45,11 @@ def observe(program: DiscreteProgram, x: Tensor, seed: int = 0) -> SoftwareRun:
         seed: of neurons with noise.
     """
     neurons = [node for node in program.nodes if isinstance(node.operation, Neurons)]
-    membranes = [MEMBRANE] if any(MEMBRANE in _fields(node) for node in neurons) else []
+    traces = [MEMBRANE] if any(MEMBRANE in _fields(node) for node in neurons) else []
+    traces += [OUTPUT] if any(not _spiking(node) for node in neurons) else []
     with streams_kept(), forward_by(None):
         torch.default_generator.manual_seed(seed)
-        run = run_program(program, x, ("spikes", *membranes), saturations=True)
+        run = run_program(program, x, ("spikes", *traces), saturations=True)
     seen = {node.name: _observation(node, run.records.get(node.name, {})) for node in neurons}
     last = seen.get(program.output, Observation())
     if last.spikes is None:
@@ -72,11 +74,14 @@ def _fields(node: Node) -> tuple[str, ...]:
 
 
 def _observation(node: Node, record: Mapping[str, Tensor]) -> Observation:
-    assert isinstance(node.operation, Neurons)
     v = record.get(MEMBRANE)
-    if node.operation.spiking:
-        return Observation(record["spikes"], v)
-    return Observation(None, v, v)
+    return (
+        Observation(record["spikes"], v) if _spiking(node) else Observation(None, v, record[OUTPUT])
+    )
+
+
+def _spiking(node: Node) -> bool:
+    return isinstance(node.operation, Neurons) and node.operation.spiking
 
 
 def handed_on(observation: Observation) -> Tensor:
@@ -104,6 +109,7 @@ def activity(
         x: (time, batch, *features).
         seen: what `observe` saw of the neurons for that input.
     """
+    x = quantised(x, program.input_format)
     values: dict[str, Tensor] = {INPUT: x}
     found: dict[str, Activity] = {INPUT: _active(x, is_spikes(x))}
     readers = {edge.source for node in program.nodes for edge in node.edges}

@@ -83,9 +83,9 @@ def restore_design(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
     return Design(
         program=restore_program(values["program"], "program/", tensors),
         notes=tuple(str(note) for note in values["notes"]),
-        pieces=tuple(Piece(**piece) for piece in values["pieces"]),
+        pieces=tuple(_piece(piece) for piece in values["pieces"]),
         places=tuple(
-            Place(Piece(**p["piece"]), int(p["core"]), array[p["units"]]) for p in values["places"]
+            Place(_piece(p["piece"]), int(p["core"]), array[p["units"]]) for p in values["places"]
         ),
         routes=tuple(
             Route(
@@ -98,3 +98,7 @@ def restore_design(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> 
             for s in values["slots"]
         ),
     )
+
+
+def _piece(values: Mapping[str, Any]) -> Piece:
+    return Piece(str(values["node"]), int(values["first"]), int(values["last"]), int(values["run"]))

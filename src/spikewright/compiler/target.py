@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -135,5 +137,24 @@ class Target(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Internal facts of this target, for reports."""
+        """Plain facts of this target, the same in each process: for reports and `kind_of`."""
         ...
+
+
+def kind_of(target: Target) -> str:
+    """A target in words: its name, its options, and a checksum of what it says of itself.
+
+    The checksum stands for what options leave out, such as which chip is behind a wire.
+
+    >>> from spikewright.compiler.registry import get_target
+    >>> kind_of(get_target("simulator", weights=4))
+    'simulator(method="range", per="layer", percentile=99.9, weights=4) bbdea9f5'
+    """
+    given = {name: value for name, value in sorted(target.options.items()) if value is not None}
+    options = ", ".join(f"{name}={_text(value)}" for name, value in given.items())
+    facts = hashlib.sha256(_text(target.describe()).encode()).hexdigest()[:8]
+    return f"{target.name}({options}) {facts}"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -16,6 +16,7 @@ from spikewright.compiler.discrete import (
     Neurons,
     Node,
 )
+from spikewright.compiler.formats import Format
 
 _FIELDS: dict[type, tuple[str, ...]] = {
     Affine: ("scale", "shift"),
@@ -47,6 +48,14 @@ def dtypes_of(node: Node) -> list[torch.dtype]:
     apart = {name for name in tensors_of(node) if name.startswith("parameters/")} | {"fraction"}
     found = (value.dtype for name, value in tensors_of(node).items() if name not in apart)
     return [dtype for dtype in found if dtype.is_floating_point]
+
+
+def formatted(node: Node) -> list[tuple[Tensor, Format]]:
+    """The weights and the bias of a node, those that have a number format, with it."""
+    found = tensors_of(node)
+    weight, bias = found.get("weight", found.get("taps")), found.get("bias")
+    pairs = ((weight, node.weight_format), (bias, node.bias_format))
+    return [(value, form) for value, form in pairs if value is not None and form is not None]
 
 
 def weight_of(node: Node) -> Tensor:

@@ -34,8 +34,6 @@ from spikewright.engine.products import geometry
 from spikewright.errors import ProgramError
 
 HEAD = "spikewright program 1"
-WEIGHTS = ("weight", "taps")
-"""The fields that a format of weights is about."""
 WORDS = {
     "Reshape": "reshape",
     "Affine": "affine",
@@ -105,6 +103,8 @@ def _all_tensors(program: DiscreteProgram) -> Iterator[tuple[str, Tensor]]:
             yield from _scale(f"{node.name}/from/{place}", edge.format)
         if node.weight_format is not None:
             yield from _scale(f"{node.name}/weights", node.weight_format)
+        if node.bias_format is not None:
+            yield from _scale(f"{node.name}/biases", node.bias_format)
         if isinstance(node.operation, Neurons):
             for name, form in node.operation.formats.items():
                 yield from _scale(f"{node.name}/state/{name}", form)
@@ -131,8 +131,10 @@ def _node(node: Node) -> Iterator[str]:
         yield f"  factor {operation.factor!r}"
     if isinstance(operation, Delayed):
         yield f"  depth {operation.depth}"
+    weights, bias = node.weight_format, node.bias_format
+    forms = {"weight": weights, "taps": weights, "bias": bias}
     for field, value in tensors_of(node).items():
-        form = node.weight_format if field in WEIGHTS else None
+        form = forms.get(field)
         kept = "" if form is None else f" : {format_text(form)}"
         yield f"  {field} {tensor_text(value)}{kept}"
 

@@ -110,6 +110,12 @@ def _node_faults(
             yield from _format_faults(node.weight_format, tuple(weight_of(node).shape))
         else:
             yield "it must have weights to have a format of weights, got none"
+    if node.bias_format is not None:
+        bias = tensors_of(node).get("bias")
+        if bias is None:
+            yield "it must have a bias to have a format of it, got none"
+        else:
+            yield from _format_faults(node.bias_format, tuple(bias.shape))
     known = [shapes[edge.source] for edge in node.edges if edge.source in shapes]
     if known:
         yield from _operation_faults(node.operation, known[0], node.shape)

@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree
 
 from spikewright.compiler.carried import program_dtype, with_carried_formats
 from spikewright.compiler.discrete import (
+    REFRACTORY,
     DiscreteProgram,
     Edge,
     Neurons,
@@ -185,7 +186,7 @@ def _names(layer: Layer, part: parts.Pointwise) -> tuple[list[str], list[str]]:
     if isinstance(layer, Neuron):
         # each option wraps the coefficients into a pair: (those, its own)
         for wraps, own in (
-            (layer.refractory, "refractory_steps"),
+            (layer.refractory, REFRACTORY),
             (layer.noise, "noise_amplitude"),
         ):
             if wraps:

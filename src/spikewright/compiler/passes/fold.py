@@ -147,9 +147,7 @@ class _Graph:
             edges = (_through(node, e) if e.source == node.name else (e,) for e in other.edges)
             if other.name != node.name:
                 nodes.append(replace(other, edges=tuple(chain(*edges))))
-        output = self.program.output
-        output = node.edges[0].source if output == node.name else output
-        self.program = replace(self.program, nodes=tuple(nodes), output=output)
+        self.program = replace(self.program, nodes=tuple(nodes))
 
 
 def _through(node: Node, edge: Edge) -> Iterator[Edge]:
@@ -185,7 +183,9 @@ def _fold_back(graph: _Graph, node: Node, factors: _Factors) -> str | None:
         made.append(replace(before, operation=scaled_after(_product(before), own.scale, shift)))
     for product in made:
         graph.replace(product)
-    if isinstance(node.operation, Affine) and len(made) == 1:
+    # an output stays, as a reshape: its name is that of the network's last layer
+    needed = len(made) > 1 or node.name == graph.program.output
+    if isinstance(node.operation, Affine) and not needed:
         graph.remove(node)
     else:
         graph.replace(_without(node))

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from spikewright.compiler.design import Design
-from spikewright.compiler.discrete import DiscreteProgram, Neurons, Node
+from spikewright.compiler.discrete import REFRACTORY, DiscreteProgram, Neurons, Node
 from spikewright.compiler.formats import Fixed, Format, Spikes, integers
 from spikewright.compiler.passes.scales import (
     Method,
@@ -29,8 +29,8 @@ class Quantise:
     """Hold weights, and the states of neurons if asked for, in whole numbers of some bits.
 
     value = scale * q with symmetric q. The scale of weights follows from the weights, that of a
-    state field from its values while the program runs on the calibration sample. Biases stay as
-    they are.
+    state field from its values while the program runs on the calibration sample. The counter of a
+    refractory period stays a whole number of steps. Biases stay as they are, floating.
 
     Args:
         calibration: (time, batch, *features).
@@ -40,7 +40,6 @@ class Quantise:
         percentile: for that method, of the magnitudes, above 0 and up to 100.
         states: bits of the state fields, one scale for each field of a layer; ``None`` leaves
             them floating.
-
         inputs: bits of the program's input, one scale; spikes stay spikes. ``None`` leaves it
             floating.
 
@@ -133,9 +132,18 @@ class Quantise:
             return node
         formats: dict[str, Format] = dict(operation.formats)
         for field, values in traces.get(node.name, {}).items():
+            if field == _counter(operation):
+                formats[field] = Spikes(max(int(operation.coefficients[REFRACTORY].max()), 1))
+                continue
             scale = self._choose(values.reshape(1, -1), 2 ** (bits - 1) - 1)
             formats[field] = Fixed(bits, scale.reshape(()))
         return replace(node, operation=replace(operation, formats=formats))
+
+
+def _counter(neurons: Neurons) -> str | None:
+    """The field that counts the steps of a refractory period, which have to stay whole."""
+    counts = neurons.options.get("refractory") and REFRACTORY in neurons.coefficients
+    return neurons.step.state[-1] if counts else None
 
 
 def stored_weight(node: Node) -> Tensor | None:
@@ -159,7 +167,10 @@ def _like(node: Node, model: Node) -> Node:
     operation, other = node.operation, model.operation
     if isinstance(operation, Neurons) and isinstance(other, Neurons):
         operation = replace(operation, formats=other.formats)
-    return replace(node, operation=operation, edges=model.edges, weight_format=model.weight_format)
+    weights, bias = model.weight_format, model.bias_format
+    return replace(
+        node, operation=operation, edges=model.edges, weight_format=weights, bias_format=bias
+    )
 
 
 def _note(node: Node) -> str:
@@ -171,7 +182,8 @@ def _note(node: Node) -> str:
     scales = "one scale" if form.scale.ndim == 0 else f"{form.scale.numel()} scales"
     zeros = int(((q == 0) & (weight != 0)).sum())
     lost = f", {zeros:,} of {q.numel():,} weights become 0" if zeros else ""
+    bias = "; its bias stays floating" if "bias" in tensors_of(node) else ""
     return (
         f"quantise: weights of {node.name!r} are held in {form.bits} bits, {scales}; "
-        f"{at_end:,} are at the end of the range{lost}"
+        f"{at_end:,} are at the end of the range{lost}{bias}"
     )

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spikewright.compiler.cost import fan_out, stored_numbers
-from spikewright.compiler.discrete import INPUT, DiscreteProgram, Neurons, Node
+from spikewright.compiler.cost import stored_numbers
+from spikewright.compiler.discrete import (
+    INPUT,
+    Convolution,
+    DelayedProduct,
+    DiscreteProgram,
+    MatrixProduct,
+    Maximum,
+    Neurons,
+    Node,
+    Operation,
+    WindowSum,
+)
+from spikewright.engine.products.geometry import Axis
 
 
 @dataclass(frozen=True)
@@ -17,7 +31,8 @@ class Need:
         layer: name of the node.
         neurons: of a layer of neurons.
         synapses: weights and biases that are stored.
-        fan_in: weights that lead to one of its outputs, the mean over outputs rounded up.
+        fan_in: weights that lead to one of its outputs, the most of any; of a layer of neurons
+            only where several products meet.
     """
 
     layer: str
@@ -32,13 +47,45 @@ def needs(program: DiscreteProgram) -> list[Need]:
 
 
 def _need(program: DiscreteProgram, node: Node) -> Need:
-    if isinstance(node.operation, Neurons):
-        return Need(node.name, neurons=math.prod(node.shape))
-    source = node.edges[0].source
-    shape = program.shape if source == INPUT else program.node(source).shape
-    joined = float(fan_out(node.operation, shape).sum())
-    return Need(
-        node.name,
-        synapses=sum(stored_numbers(node)),
-        fan_in=math.ceil(joined / math.prod(node.shape)),
-    )
+    operation = node.operation
+    if not isinstance(operation, Neurons):
+        return Need(node.name, synapses=sum(stored_numbers(node)), fan_in=_met(operation))
+    cells = len(operation.step.inputs) - operation.noise
+    ways = [_joined(program, edge.source) for edge in node.edges for _ in range(cells)]
+    together = sum(ways) if sum(map(bool, ways)) > 1 else 0  # a single way is that product's
+    return Need(node.name, neurons=math.prod(node.shape), fan_in=together)
+
+
+def _joined(program: DiscreteProgram, source: str) -> int:
+    """Weights that lead to one number of a source, through what only hands values on."""
+    if source == INPUT or isinstance(program.node(source).operation, Neurons):
+        return 0
+    node = program.node(source)
+    return _met(node.operation) or sum(_joined(program, edge.source) for edge in node.edges)
+
+
+def _met(operation: Operation) -> int:
+    """Numbers of the input that meet in one output, the most of any."""
+    match operation:
+        case MatrixProduct():
+            return operation.weight.shape[1]
+        case DelayedProduct():
+            return int((operation.taps != 0).sum((1, 2)).max())
+        case Convolution():
+            return operation.geometry.in_group * _window(operation.geometry.axes)
+        case WindowSum() | Maximum():
+            return _window(operation.geometry.axes)
+        case _:
+            return 0
+
+
+def _window(axes: Iterable[Axis]) -> int:
+    """Numbers of one channel, zeros of the border left out, that meet in one output."""
+    return math.prod(max(_reached(axis).values(), default=0) for axis in axes)
+
+
+def _reached(axis: Axis) -> Counter[int | None]:
+    """How many numbers each output of an axis is made of."""
+    found = Counter(axis.output(x, tap) for x in range(axis.size) for tap in range(axis.taps))
+    del found[None]
+    return found

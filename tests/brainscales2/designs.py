@@ -28,12 +28,14 @@ def design(network: sw.Network) -> Design:
     return Fold().apply(Design(discretise(network.eval())))
 
 
-def feed_forward(*sizes: int, order: str = "held", dt: float = 1e-6, **options: Any) -> sw.Network:
+def feed_forward(
+    *sizes: int, order: str = "held", dt: float = 1e-6, bias: bool = False, **options: Any
+) -> sw.Network:
     """Layers that fire, and a readout, without weights of interest."""
     made: dict[str, sw.Layer] = {}
     for k, (inputs, outputs) in enumerate(pairwise(sizes)):
         last = k == len(sizes) - 2
-        made[f"w{k}"] = sw.Linear(inputs, outputs, bias=False)
+        made[f"w{k}"] = sw.Linear(inputs, outputs, bias=bias)
         kind = sw.CubaLI if last else sw.CubaLIF
         made["out" if last else f"n{k}"] = kind(order=order, **{**TAU, **options})
     return sw.Sequential(made, dt=dt)
@@ -47,6 +49,17 @@ def with_weights(network: sw.Network, seed: int, **spread: tuple[float, float]) 
             layer: Any = network.layers[name]
             weight = getattr(layer, "connection", layer).weight
             weight.copy_(mean + deviation * torch.randn(weight.shape, generator=generator))
+    return network
+
+
+def with_biases(network: sw.Network, seed: int, **spread: float) -> sw.Network:
+    """The network with normal biases, by layer their standard deviation."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, deviation in spread.items():
+            layer: Any = network.layers[name]
+            bias = getattr(layer, "connection", layer).bias
+            bias.copy_(deviation * torch.randn(bias.shape, generator=generator))
     return network
 
 

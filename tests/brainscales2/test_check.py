@@ -32,16 +32,14 @@ def test_all_broken_limits_are_found_at_once() -> None:
     firing = sw.Firing(reset="subtract", max_spikes=3)
     network = sw.Sequential(
         {
-            "a": sw.Linear(200, 20), "lif": sw.LIF(), "delay": sw.Delay(1e-6),
+            "a": sw.Linear(200, 20, bias=False), "lif": sw.LIF(), "delay": sw.Delay(1e-6),
             "b": sw.Linear(20, 8, bias=False), "n": sw.CubaLIF(firing=firing, noise=0.1),
             "c": sw.Linear(8, 3, bias=False),
         },
         dt=1e-6,
     )  # fmt: skip
-    with torch.no_grad():
-        network.layers["a"].bias.fill_(0.1)  # type: ignore[union-attr]
     assert limits(network) == {
-        ("a", "operations"), ("lif", "neuron model"), ("lif", "signed inputs"),
+        ("lif", "neuron model"), ("lif", "signed inputs"),
         ("delay", "operations"), ("n", "reset"), ("n", "spikes a step"), ("n", "noise"),
         ("n", "time constants"), ("c", "output"),
     }  # fmt: skip
@@ -63,13 +61,16 @@ def test_layers_between_neurons_that_are_no_synapses(layer: sw.Layer, limit: str
     assert ("it", limit) in limits(network)
 
 
-def test_a_normalisation_behind_a_product_is_folded_and_leaves_a_bias() -> None:
-    network = sw.Sequential(
-        sw.Linear(5, 8, bias=False), sw.BatchNorm(8), sw.CubaLIF(**TAU), dt=1e-6
-    )
-    with torch.no_grad():
-        network.layers["1_batchnorm"].bias.fill_(0.5)  # type: ignore[union-attr]
-    assert limits(network) == {("0_linear", "operations")}
+def test_a_bias_is_one_of_the_inputs_of_a_neuron() -> None:
+    def network(inputs: int) -> sw.Network:
+        return sw.Sequential({"w": sw.Linear(inputs, 4), "out": sw.CubaLI(**TAU)}, dt=1e-6)
+
+    assert limits(network(127)) == set()
+    (it,) = broken(network(128))
+    assert (it.layer, it.limit) == ("out", "signed inputs")
+    assert it.need == "129 inputs a neuron, its bias among them, 258 rows"
+    assert limits(network(63), repeat=2) == set()
+    assert limits(network(64), repeat=2) == {("out", "signed inputs")}
 
 
 def test_time_constants_out_of_reach_name_the_acceleration_that_fits() -> None:
@@ -175,13 +176,22 @@ def test_more_events_than_the_link_takes_are_refused() -> None:
     assert target.check(found) == []
 
 
+def test_the_link_takes_the_events_of_biases_too() -> None:
+    full = torch.full((10, 2, 50), 5.0)  # as many events a µs as the link takes
+    found, target = laid(feed_forward(50, 4), full)
+    assert target.check(found) == []
+    found, target = laid(feed_forward(50, 4, 3, bias=True), full)
+    (it,) = target.check(found)
+    assert (it.limit, it.need) == ("link", "252 events a µs")
+
+
 def test_compiling_reports_every_broken_limit_in_one_error() -> None:
     network = sw.Sequential(sw.Linear(5, 20), sw.LIF(), sw.Linear(20, 3), sw.LI(), dt=1e-3)
     with pytest.raises(
-        CompileError, match="must fit onto BrainScaleS-2, got 4 broken limits"
+        CompileError, match="must fit onto BrainScaleS-2, got 2 broken limits"
     ) as error:
         sw.compile(network, "brainscales2", calibration=spikes(20, 2, 5))
-    for word in ("0_linear", "2_linear", "1_lif", "3_li", "Use CubaLIF"):
+    for word in ("1_lif", "3_li", "Use CubaLIF"):
         assert word in str(error.value)
 
 

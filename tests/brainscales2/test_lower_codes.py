@@ -7,7 +7,17 @@ import pytest
 import torch
 
 import spikewright as sw
-from brainscales2.designs import TAU, feed_forward, ideal, laid, on_chip, spikes, with_weights
+from brainscales2.designs import (
+    TAU,
+    design,
+    feed_forward,
+    ideal,
+    laid,
+    on_chip,
+    spikes,
+    with_biases,
+    with_weights,
+)
 from spikewright.compiler.formats import Fixed, integers
 from spikewright.errors import ParameterError
 from spikewright.targets.brainscales2.codes import signed_codes
@@ -45,16 +55,19 @@ def test_codes_beyond_the_range_are_clipped_and_counted() -> None:
 @pytest.mark.parametrize(
     ("sizes", "repeat"), [((5, 30, 3), 1), ((5, 30, 3), 2), ((100, 120, 60, 4), 1), ((20, 600), 2)]
 )
+@pytest.mark.parametrize("bias", [False, True])
 def test_what_reaches_a_circuit_is_what_the_network_says(
-    sizes: tuple[int, ...], repeat: int
+    sizes: tuple[int, ...], repeat: int, bias: bool
 ) -> None:
     spread = {f"w{k}": (0.2, 0.5) for k in range(len(sizes) - 1)}
-    network = with_weights(feed_forward(*sizes), 0, **spread)
+    network = with_weights(feed_forward(*sizes, bias=bias), 0, **spread)
+    if bias:
+        with_biases(network, 1, **dict.fromkeys(spread, 0.4))
     x = spikes(20, 2, sizes[0])
     artefact, found = on_chip(network, x, repeat=repeat)
     scales = found.extra[SCALES]
     for p in projections(found.program):
-        repeats = repeat if p.source == "input" else 1
+        repeats = repeat if p.source == "input" or p.source.endswith(".bias") else 1
         scale = scales[p.target].weight / repeats
         expected = repeats * np.sign(p.weight) * np.floor(np.abs(p.weight) * scale + 0.5)
         shown = np.zeros(p.weight.shape)
@@ -72,6 +85,47 @@ def test_the_format_of_the_program_gives_the_codes_of_the_chip() -> None:
         assert isinstance(node.weight_format, Fixed)
         codes = integers(network.layers[name].weight.detach(), node.weight_format)  # type: ignore[arg-type]
         np.testing.assert_array_equal(codes.numpy(), heard(artefact.plan, 0, source, target))
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+def test_the_format_of_a_bias_gives_the_codes_of_its_rows(repeat: int) -> None:
+    network = with_weights(feed_forward(6, 20, 3, bias=True), 1, w0=(0.3, 0.6), w1=(0.0, 0.4))
+    with_biases(network, 2, w0=0.4, w1=0.3)
+    artefact, found = on_chip(network, spikes(20, 2, 6), repeat=repeat)
+    for name, target in (("w0", "n0"), ("w1", "out")):
+        form, bias = found.program.node(name).bias_format, network.layers[name].bias
+        assert isinstance(form, Fixed)
+        codes = integers(bias.detach(), form)[:, None].numpy()  # type: ignore[union-attr]
+        np.testing.assert_array_equal(
+            repeat * codes, heard(artefact.plan, 0, f"{target}.bias", target)
+        )
+
+
+def test_biases_on_several_ways_and_behind_products_are_added_up() -> None:
+    torch.manual_seed(0)
+    branches = {
+        "a": sw.Conv2d(1, 2, 3, padding=1), "pool": sw.AvgPool2d(2), "flat": sw.Flatten(),
+        "w": sw.Linear(8, 3), "straight": sw.Flatten(), "u": sw.Linear(16, 3),
+        "out": sw.CubaLI(**TAU),
+    }  # fmt: skip
+    sources = {
+        "a": ("input",), "pool": ("a",), "flat": ("pool",), "w": ("flat",),
+        "straight": ("input",), "u": ("straight",), "out": ("w", "u"),
+    }  # fmt: skip
+    network = sw.Network(branches, sources, dt=1e-6)
+    network.build((1, 4, 4))
+    program = design(network).program
+    (bias,) = (p for p in projections(program) if p.source == "out.bias")
+    nothing = torch.zeros(1, 1, 1, 4, 4)
+    expected = 0.0
+    for way in (("a", "pool", "flat", "w"), ("straight", "u")):
+        value = nothing
+        for name in way:
+            value, _ = network.layers[name](value)
+        expected = expected + value.flatten().detach().double().numpy()
+    np.testing.assert_allclose(bias.weight[:, 0], expected, rtol=1e-5)
+    found, _ = laid(network, spikes(10, 2, 1, 4, 4))
+    assert all(node.bias_format is None for node in found.program.nodes)  # none is a code itself
 
 
 def test_the_largest_weight_of_a_layer_has_the_largest_code() -> None:

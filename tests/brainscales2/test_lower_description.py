@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from brainscales2.designs import feed_forward, on_chip, spikes, with_weights
+from brainscales2.designs import feed_forward, on_chip, spikes, with_biases, with_weights
 from spikewright.errors import ProgramError
 from spikewright.targets.brainscales2.artefact import OnChip
 from spikewright.targets.brainscales2.description import read, restore, write
@@ -116,6 +116,23 @@ def test_values_that_no_lowering_gives_are_refused(artefact: OnChip, name: str) 
     for bad in (None, "x", [1]):
         with pytest.raises(ProgramError, match="no hardware description"):
             restore(tensors, values | {name: bad})
+
+
+def test_when_a_source_is_sent_must_be_said(artefact: OnChip) -> None:
+    tensors, values = artefact.saved()
+    for sent in ({}, {"input": -1e-6}, {"input": "soon"}, None):
+        bad = [{**values["runs"][0], "sent": sent}]
+        with pytest.raises(ProgramError, match="no hardware description"):
+            restore(tensors, values | {"runs": bad})
+
+
+def test_biases_are_part_of_it(tmp_path: Path) -> None:
+    network = with_weights(feed_forward(5, 20, 3, bias=True), 5, w0=(0.7, 0.3), w1=(0.0, 0.2))
+    artefact, _ = on_chip(with_biases(network, 1, w0=0.1, w1=0.1), X)
+    plan, _ = read(write(tmp_path, artefact.plan, artefact.chip))
+    assert plan.runs[0].sent == artefact.plan.runs[0].sent
+    shown = Runner(plan, artefact.chip).observe(X, seed=3)["out"].output
+    assert torch.equal(shown, artefact.observe(X, seed=3)["out"].output)  # type: ignore[arg-type]
 
 
 def test_what_is_saved_and_restored_is_equal(artefact: OnChip) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from brainscales2.designs import design, feed_forward
 from spikewright.targets.brainscales2.response import response
-from spikewright.targets.brainscales2.timing import Clock, Pace, starts
+from spikewright.targets.brainscales2.timing import Clock, Pace, times
 
 DT = 1e-6
 
@@ -56,7 +56,7 @@ def test_a_layer_starts_so_that_a_spike_from_the_middle_of_a_step_arrives_in_tim
     clock = Clock(1e-6, latency_in=0.2e-6, latency=0.5e-6, resolution=0.1e-6)
     for order, arrival in (("held", 1), ("exact", 0)):
         program = design(feed_forward(3, 4, 4, 2, order=order)).program
-        begin = starts(program, ["n0", "n1", "out"], clock)
+        begin = times(program, ["n0", "n1", "out"], clock).start
         assert begin["n0"] == pytest.approx(0.2e-6 - arrival * 1e-6)
         for before, after in (("n0", "n1"), ("n1", "out")):
             fired = begin[before] + 7.5e-6 + 0.05e-6  # in the middle of step 7, as recorded
@@ -66,7 +66,31 @@ def test_a_layer_starts_so_that_a_spike_from_the_middle_of_a_step_arrives_in_tim
 def test_a_layer_of_a_later_run_starts_as_after_the_host() -> None:
     clock = Clock(1e-6, latency_in=0.2e-6, latency=0.5e-6)
     program = design(feed_forward(3, 4, 2, order="exact")).program
-    assert starts(program, ["out"], clock) == {"out": pytest.approx(0.2e-6)}
+    found = times(program, ["out"], clock)
+    assert found.start == {"out": pytest.approx(0.2e-6)}
+    assert found.sent == {"n0": 0.0}
+
+
+@pytest.mark.parametrize("order", ["held", "exact"])
+@pytest.mark.parametrize("latency", [0.0, 2e-6])
+def test_biases_arrive_when_their_layer_wants_them_and_nothing_is_sent_too_early(
+    order: str, latency: float
+) -> None:
+    arrival = {"held": 1, "exact": 0}[order]
+    clock = Clock(1e-6, latency_in=0.2e-6, latency=latency)
+    program = design(feed_forward(3, 4, 4, 2, order=order, bias=True)).program
+    found = times(program, ["n0", "n1", "out"], clock)
+    assert min(found.sent.values()) == 0.0
+    assert list(found.sent) == ["input", "n0.bias", "n1.bias", "out.bias"]
+    assert found.sent["input"] == found.sent["n0.bias"]
+    for name, start in found.start.items():
+        there = found.sent[f"{name}.bias"] + clock.latency_in
+        assert there == pytest.approx(start + arrival * clock.dt)
+    alone = design(feed_forward(3, 4, 4, 2, order=order)).program
+    early = times(alone, ["n0", "n1", "out"], clock)
+    lead = found.sent["input"]
+    assert (lead > 0) == (order == "held" and latency == 0)  # two layers, half a step each
+    assert found.start == {name: pytest.approx(s + lead) for name, s in early.start.items()}
 
 
 def test_the_pace_follows_from_what_a_chip_says_of_itself() -> None:

@@ -46,7 +46,8 @@ def check_layout(found: Design, repeat: int = 1) -> None:
             addresses = np.concatenate([r.addresses for r in routes]) if routes else np.empty(0)
             assert len(addresses) == len(set(addresses.tolist()))
             for route in routes:
-                assert route.rows.shape[1] == 2 * (repeat if route.source == "input" else 1)
+                often = route.source == "input" or route.source.endswith(".bias")
+                assert route.rows.shape[1] == 2 * (repeat if often else 1)
     for node in found.program.nodes:
         if node.name in runs(found):
             mine = [p.piece for p in found.places if p.piece.node == node.name]
@@ -60,6 +61,18 @@ def test_yin_yang_fits_into_one_block_and_one_run() -> None:
     assert runs(found) == {"n0": [0], "out": [0]}
     assert {place.core for place in found.places} == {0}
     assert sum((r.rows >= 0).sum() for r in found.routes) == 2 * (5 + 120)
+
+
+def test_biases_take_two_rows_in_each_block_of_their_layer() -> None:
+    found = placed(feed_forward(5, 120, 3, bias=True))
+    check_layout(found)
+    assert {place.core for place in found.places} == {0}
+    assert sum((r.rows >= 0).sum() for r in found.routes) == 2 * (5 + 1 + 120 + 1)
+    wide = placed(feed_forward(60, 400, bias=True), repeat=2)
+    check_layout(wide, repeat=2)
+    shared = [r for r in wide.routes if r.source == "out.bias"]
+    assert [(r.core, r.rows.shape) for r in shared] == [(0, (1, 4)), (1, (1, 4))]
+    assert shared[0].addresses == shared[1].addresses
 
 
 def test_a_readout_moves_to_the_other_block_when_repeated_rows_fill_the_first() -> None:
@@ -179,6 +192,14 @@ def test_the_picture_shows_each_layer_where_its_columns_meet_its_rows() -> None:
     assert (cells == picture.labels.index("n0")).sum() == 10 * 120
     assert (cells == picture.labels.index("out")).sum() == 240 * 3
     assert not (artefact.plan.runs[0].configuration.weights[0][cells < 0]).any()
+
+
+def test_the_picture_shows_the_rows_of_biases() -> None:
+    found = placed(feed_forward(5, 40, 3, bias=True))
+    (picture,) = placement(found, (256, 256))
+    cells = np.asarray(picture.cells)
+    assert (cells == picture.labels.index("n0")).sum() == 2 * (5 + 1) * 40
+    assert (cells == picture.labels.index("out")).sum() == 2 * (40 + 1) * 3
 
 
 @pytest.mark.parametrize("repeat", [1, 3])

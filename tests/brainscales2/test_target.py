@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from brainscales2.designs import feed_forward, ideal, spikes, with_weights
+from brainscales2.designs import feed_forward, ideal, spikes, with_biases, with_weights
 from spikewright.errors import ParameterError, ProgramError
 from spikewright.targets.brainscales2.calibration import nominal
 from spikewright.targets.brainscales2.settings import same_for_all
 from spikewright.targets.brainscales2.target import BrainScaleS2
 from spikewright.targets.brainscales2.twin import Twin
+from spikewright.targets.brainscales2.wiring import projections
 
 X = spikes(30, 6, 5)
 
@@ -78,6 +79,62 @@ def test_weights_in_training_stay_within_the_largest_code() -> None:
     program.reload(net)
     assert float(net.layers["w0"].weight.detach().abs().max()) == pytest.approx(limit, rel=1e-5)  # type: ignore[union-attr]
     assert program.artefact.saturations()["n0"] == 0
+
+
+def with_bias() -> sw.Network:
+    net = with_weights(feed_forward(5, 20, 3, bias=True), 5, w0=(0.7, 0.3), w1=(0.0, 0.2))
+    return with_biases(net, 2, w0=0.1, w1=0.1).eval()
+
+
+def test_biases_stay_within_the_largest_code_and_are_taken_over() -> None:
+    net = with_bias()
+    program = sw.compile(net, BrainScaleS2(chip=ideal()), calibration=X)
+    before = program.run(X)
+    limit = float(net.layers["w0"].weight.detach().abs().max())  # type: ignore[union-attr]
+    with torch.no_grad():
+        net.layers["w0"].bias.copy_(torch.linspace(-2 * limit, 2 * limit, 20))  # type: ignore[union-attr]
+        net.layers["w1"].bias.add_(0.05)  # type: ignore[union-attr]
+    program.reload(net)
+    bias = net.layers["w0"].bias.detach()  # type: ignore[union-attr]
+    assert float(bias.abs().max()) == pytest.approx(limit, rel=1e-5)
+    assert int((bias.abs() < limit * 0.999).sum()) == 10
+    assert program.artefact.saturations()["n0"] == 0
+    assert not torch.equal(program.run(X), before)
+
+
+def test_training_in_the_loop_moves_biases() -> None:
+    torch.manual_seed(0)
+    net, data = with_bias(), sw.data.YinYang(sizes=(100, 20, 20))
+    program = sw.compile(net, "brainscales2", calibration=data)
+    first = {name: net.layers[name].bias.detach().clone() for name in ("w0", "w1")}  # type: ignore[union-attr]
+    rule = sw.learning.Surrogate(learning_rate=5e-3, decoder=sw.coding.Max())
+    sw.fit(net, data, rule, forward=program, epochs=1, batch_size=50, progress=False)
+    for name, before in first.items():
+        moved = (net.layers[name].bias.detach() - before).abs()  # type: ignore[union-attr]
+        assert float((moved > 1e-3).double().mean()) > 0.8
+    program.reload(net)
+    codes = {p.source: p.weight for p in projections(program.design.program)}
+    assert codes["n0.bias"][:, 0] == pytest.approx(net.layers["w0"].bias.detach().numpy())  # type: ignore[union-attr]
+
+
+def test_a_normalisation_is_folded_into_weights_and_a_bias() -> None:
+    layers = feed_forward(5, 20, 3).layers
+    made = sw.Sequential(
+        {
+            "w0": layers["w0"], "norm": sw.BatchNorm(20), "n0": layers["n0"],
+            "w1": layers["w1"], "out": layers["out"],
+        },
+        dt=1e-6,
+    )  # fmt: skip
+    net = with_weights(made, 5, w0=(0.5, 0.3), w1=(0.0, 0.2))
+    with torch.no_grad():
+        net.layers["norm"].bias.normal_(0.05, 0.05)  # type: ignore[union-attr]
+    program = sw.compile(net.eval(), BrainScaleS2(chip=ideal()), calibration=X)
+    assert program.artefact.plan.runs[0].sent.keys() == {"input", "n0.bias"}  # type: ignore[attr-defined]
+    with torch.no_grad():
+        expected = net(X)[0]
+    error = program.run(X) - expected
+    assert float(error.square().mean().sqrt()) < 0.05 * float(expected.abs().max())
 
 
 def test_acceleration_brings_a_slow_network_to_the_speed_of_the_chip() -> None:

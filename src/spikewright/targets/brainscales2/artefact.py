@@ -14,7 +14,7 @@ from spikewright.targets.brainscales2.description import store
 from spikewright.targets.brainscales2.lower import load
 from spikewright.targets.brainscales2.plan import Plan
 from spikewright.targets.brainscales2.runner import Runner
-from spikewright.targets.brainscales2.wiring import layers, neurons
+from spikewright.targets.brainscales2.wiring import biased, layers, neurons
 
 
 class OnChip(Runner):
@@ -62,9 +62,11 @@ class OnChip(Runner):
 def _fixed(program: DiscreteProgram) -> dict[str, Any]:
     """By layer of neurons, all of it that does not change with the weights."""
     found: dict[str, Any] = {}
+    shifted = biased(program)
     for node in layers(program):
         it = neurons(node)
         values = {k: v.detach().double().numpy().tobytes() for k, v in it.parameters.items()}
         edges = tuple((edge.source, edge.steps) for edge in node.edges)
-        found[node.name] = (it.model, node.shape, edges, sorted(it.options.items()), values)
+        options = sorted(it.options.items())
+        found[node.name] = (it.model, node.shape, edges, options, values, node.name in shifted)
     return found

@@ -19,10 +19,8 @@ from spikewright.compiler.discrete import (
 )
 from spikewright.compiler.target import Broken
 from spikewright.engine.program import (
-    Convolution,
     Delayed,
     DelayedProduct,
-    MatrixProduct,
     Maximum,
 )
 from spikewright.targets.brainscales2.chip import ROWS
@@ -45,6 +43,7 @@ from spikewright.targets.brainscales2.wiring import (
     MODELS,
     MOST_ENTRIES,
     Path,
+    is_bias,
     is_sound,
     layers,
     neurons,
@@ -103,18 +102,6 @@ def _operations(program: DiscreteProgram) -> Iterator[Broken]:
             if isinstance(operation, kind):
                 have = "synapses between neurons alone"
                 yield Broken(node.name, "operations", what, have, way)
-        if isinstance(operation, MatrixProduct | Convolution) and _biased(operation):
-            yield Broken(
-                node.name,
-                "operations",
-                "a bias",
-                "synapses that act on spikes alone",
-                "Use bias=False, and for a bias an input channel that spikes at a fixed time.",
-            )
-
-
-def _biased(operation: MatrixProduct | Convolution) -> bool:
-    return operation.bias is not None and bool((operation.bias != 0).any())
 
 
 def _known(program: DiscreteProgram) -> list[Node]:
@@ -183,13 +170,15 @@ def _rows(program: DiscreteProgram, asked: Asked) -> Iterator[Broken]:
         most = int(np.max(rows))
         if most > ROWS:
             inputs = int(np.max(sum(p.joined.sum(1) for p in listened)))
-            twice = f", {asked.repeat} times for the network's input" if asked.repeat > 1 else ""
+            own = ", its bias among them" if any(is_bias(p.source) for p in listened) else ""
+            often = f", {asked.repeat} times for the network's input and biases"
+            twice = often if asked.repeat > 1 else ""
             yield Broken(
                 node.name,
                 "signed inputs",
-                f"{inputs:,} inputs a neuron, {most:,} rows",
+                f"{inputs:,} inputs a neuron{own}, {most:,} rows",
                 f"{ROWS} rows a block, two for a signed input{twice}",
-                f"Use at most {ROWS // 2} inputs a neuron, of other neurons and its own layer.",
+                f"Use at most {ROWS // 2} inputs a neuron; its own layer and a bias count as well.",
             )
 
 
@@ -266,7 +255,7 @@ def _link(design: Design) -> Iterator[Broken]:
     rate = design.extra.get(RATE, 0.0)
     if rate > MOST_RATE:
         need, have = (f"{r * 1e-6:,.0f} events a µs" for r in (rate, MOST_RATE))
-        way = "Spread the input over more steps or use a smaller acceleration."
+        way = "Spread the input over more steps, or use a smaller acceleration or bias=False."
         yield Broken(INPUT, "link", need, f"a link for {have}", way)
 
 

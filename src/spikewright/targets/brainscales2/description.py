@@ -10,7 +10,8 @@ A folder with ``description.json`` and the tensors it names. In the JSON:
   network's output.
 - ``scales``: ``[source, target, codes for a weight of 1]``.
 - ``runs``: what is run one after the other for a batch. Each has ``routes``, ``[source, block]``,
-  in the order of its tensors, and ``seats``: by layer ``start`` (s), ``spiking`` and ``shown``.
+  in the order of its tensors, ``seats``: by layer ``start`` (s), ``spiking`` and ``shown``, and
+  ``sent``: by source that is not on the chip, when the events of its first step are sent (s).
 
 The tensors of run k, all beginning with ``k.``:
 
@@ -21,7 +22,8 @@ The tensors of run k, all beginning with ``k.``:
 - ``seats.LAYER.neurons``, ``.circuits``, ``.zero`` and ``.per_unit``: where the neurons of a layer
   are, and how their membranes are read: ``(level - zero) / per_unit``.
 
-Spikes of step n of a source that is not on the chip are sent at ``n clock.dt`` to its addresses.
+Spikes of step n of a source that is not on the chip are sent at ``sent + n clock.dt`` to its
+addresses. The source ``LAYER.bias`` has one channel, and a spike in every step.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from spikewright.targets.brainscales2.chip import BLOCKS, CIRCUITS, ROWS, Chip, 
 from spikewright.targets.brainscales2.plan import Plan, Run, Seat
 from spikewright.targets.brainscales2.timing import Clock
 from spikewright.targets.brainscales2.twin.check import MOST_ADDRESS, check_configuration
+from spikewright.targets.brainscales2.wiring import is_bias
 
 FOLDER = SealedFolder(
     "hardware description", "description.json", "spikewright-brainscales2-1", ProgramError
@@ -136,6 +139,7 @@ def _values(run: Run) -> dict[str, Any]:
             for name, seat in run.seats.items()
         },
         "order": list(run.seats),
+        "sent": dict(run.sent),
     }
 
 
@@ -172,12 +176,14 @@ def _check_run(run: Run, plan: Plan) -> None:
         if not len(seat.circuits) == len(seat.neurons) == len(seat.zero) == len(seat.per_unit):
             raise ValueError(f"{name!r} has another number of circuits than of neurons")
     for route in run.routes:
-        channels = math.prod(plan.shapes[route.source])
+        channels = 1 if is_bias(route.source) else math.prod(plan.shapes[route.source])
         _check_range(f"rows of {route.source!r}", route.rows, -1, ROWS - 1)
         _check_range(f"addresses of {route.source!r}", route.addresses, 0, MOST_ADDRESS)
         _check_range(f"block of {route.source!r}", np.array(route.core), 0, BLOCKS - 1)
         if not len(route.rows) == len(route.addresses) == channels:
             raise ValueError(f"{route.source!r} has another number of addresses than of channels")
+    if any(not 0 <= run.sent[source] < math.inf for source in run.from_host()):
+        raise ValueError("a source is sent before the sample begins, or never")
 
 
 def _check_range(what: str, values: Array, least: int, most: int) -> None:
@@ -206,7 +212,8 @@ def _run(number: int, values: Mapping[str, Any], arrays: Mapping[str, Array]) ->
         for j, (source, block) in enumerate(values["routes"])
     )
     seats = {name: _seat(name, values["seats"][name], mine) for name in values["order"]}
-    return Run(configuration, seats, routes)
+    sent = {str(name): float(time) for name, time in values["sent"].items()}
+    return Run(configuration, seats, routes, sent)
 
 
 def _seat(name: str, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> Seat:

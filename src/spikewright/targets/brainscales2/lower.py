@@ -21,7 +21,7 @@ from spikewright.targets.brainscales2.plan import Plan, Run, Seat
 from spikewright.targets.brainscales2.scale import SCALES
 from spikewright.targets.brainscales2.set_codes import SETTINGS
 from spikewright.targets.brainscales2.settings import Settings
-from spikewright.targets.brainscales2.timing import Clock, starts
+from spikewright.targets.brainscales2.timing import Clock, times
 from spikewright.targets.brainscales2.wanted import reading, seats, wanted
 from spikewright.targets.brainscales2.wiring import layers, neurons, projections
 
@@ -40,14 +40,14 @@ def lower(design: Design, clock: Clock, shown: Shown) -> Plan:
         asked = wanted(design, slot.run, clock)
         settings = design.extra[SETTINGS][slot.run]
         found: dict[str, Seat] = {}
-        begin = starts(program, slot.nodes, clock)
+        begin = times(program, slot.nodes, clock)
         for node, which, circuits in seats(design, slot.run):
             scale = design.extra[SCALES][node.name]
             read = reading(node, scale, circuits, asked, settings)
-            rest = (begin[node.name], neurons(node).spiking, shown[node.name])
+            rest = (begin.start[node.name], neurons(node).spiking, shown[node.name])
             found[node.name] = Seat(which, circuits, *read, *rest)
         routes = tuple(route for route in design.routes if route.run == slot.run)
-        runs.append(Run(_configuration(found, routes, settings), found, routes))
+        runs.append(Run(_configuration(found, routes, settings), found, routes, begin.sent))
     shapes = {INPUT: program.shape, **{node.name: node.shape for node in layers(program)}}
     plan = Plan(program.dt, clock, tuple(runs), shapes, program.output, _scales(design))
     return load(plan, program)[0]

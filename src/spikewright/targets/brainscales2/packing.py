@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikewright.compiler.design import Piece
-from spikewright.compiler.discrete import INPUT
 from spikewright.targets.brainscales2.chip import BLOCKS, COLUMNS, ROWS
-from spikewright.targets.brainscales2.wiring import Projection
+from spikewright.targets.brainscales2.wiring import Projection, is_repeated
 
 Channel = tuple[str, int]
 """A source and one of its channels."""
@@ -22,7 +21,7 @@ class Wires:
 
     Args:
         joining: projections by target.
-        repeat: how many rows of each sign an input channel takes.
+        repeat: how many rows of each sign a channel of the input or a bias takes.
     """
 
     joining: Mapping[str, tuple[Projection, ...]]
@@ -36,7 +35,7 @@ class Wires:
 
     def rows(self, source: str) -> int:
         """Rows of a channel of a source: one that excites and one that inhibits, repeated."""
-        return 2 * (self.repeat if source == INPUT else 1)
+        return 2 * (self.repeat if is_repeated(source) else 1)
 
     def heard(self, piece: Piece) -> frozenset[Channel]:
         """The channels that some neuron of a piece listens to."""

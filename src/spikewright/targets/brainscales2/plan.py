@@ -43,11 +43,14 @@ class Run:
     Args:
         seats: by layer, in the order in which they run.
         routes: of everything that rows listen to.
+        sent: by source whose events the host sends, s of the chip's time, when those of its first
+            step are; see `timing`.
     """
 
     configuration: Configuration
     seats: Mapping[str, Seat]
     routes: tuple[Route, ...]
+    sent: Mapping[str, float]
 
     def from_host(self) -> dict[str, NDArray[np.int64]]:
         """The addresses of each source whose events the host sends."""

@@ -22,6 +22,7 @@ from spikewright.targets.brainscales2.reading import (
     saturated,
 )
 from spikewright.targets.brainscales2.stimulus import check_counts, stimulus
+from spikewright.targets.brainscales2.wiring import is_bias
 
 
 class Runner:
@@ -73,8 +74,8 @@ class Runner:
         latest = max(seat.start for seat in run.seats.values())
         seconds = self.plan.clock.seconds(latest, record.steps)
         addresses = run.from_host()
-        spikes = {name: record.spikes[name] for name in addresses}
-        events = stimulus(spikes, addresses, self.plan.clock, seconds, seed)
+        spikes = {name: record.of(name) for name in addresses}
+        events = stimulus(spikes, addresses, run.sent, self.plan.clock, seconds, seed)
         return self.chip.run(run.configuration, events)
 
 
@@ -86,6 +87,10 @@ class _Record:
         self.spikes: dict[str, Tensor] = {INPUT: x.detach().flatten(2)}
         self.membranes: dict[str, Tensor] = {}
         self.ends: dict[str, int] = {}
+
+    def of(self, source: str) -> Tensor:
+        """The spikes of a source, (time, batch, channels); a bias has one in every step."""
+        return torch.ones(self.steps, self.batch, 1) if is_bias(source) else self.spikes[source]
 
     def add(self, run: Run, seen: Observations) -> None:
         """Take over a run."""

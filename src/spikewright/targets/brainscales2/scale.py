@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spikewright.compiler.design import Design
-from spikewright.compiler.discrete import INPUT, DiscreteProgram, Node, Reshape
+from spikewright.compiler.design import Design, bias_of
+from spikewright.compiler.discrete import DiscreteProgram, Node, Reshape
 from spikewright.compiler.formats import Fixed
 from spikewright.compiler.software import observe
 from spikewright.engine.program import Convolution, MatrixProduct
@@ -27,6 +27,8 @@ from spikewright.targets.brainscales2.limits import (
 from spikewright.targets.brainscales2.response import is_ready, response, value
 from spikewright.targets.brainscales2.wiring import (
     Projection,
+    biased,
+    is_repeated,
     layers,
     neurons,
     paths,
@@ -71,7 +73,7 @@ class Scale:
     be too weak otherwise; a readout has the range of its membrane on the calibration sample, and
     half as much again, in the middle of the converter's range. Weights: the largest one has the
     largest code, ``weight = 63 / max |w|``, unless the synapses cannot be made strong enough or
-    weak enough for that; a layer has one scale for all it listens to.
+    weak enough for that; a layer has one scale for all it listens to, its bias included.
 
     Args:
         calibration: typical inputs, (time, batch, *features).
@@ -147,7 +149,7 @@ class Scale:
         return LayerScale(lsb - potential * per_unit, per_unit, float(weight))
 
     def _rows(self, source: str) -> int:
-        return self.repeat if source == INPUT else 1
+        return self.repeat if is_repeated(source) else 1
 
     def _clipped(
         self, joined: Sequence[Projection], scales: Mapping[str, LayerScale]
@@ -165,12 +167,14 @@ class Scale:
     def _formatted(
         self, program: DiscreteProgram, scales: Mapping[str, LayerScale]
     ) -> DiscreteProgram:
-        """The program with the formats of those weights that are codes one by one."""
-        found = weighted(program)
+        """The program with the formats of those weights and biases that are codes one by one."""
+
+        def formats(found: Mapping[str, tuple[str, str]]) -> dict[str, Fixed]:
+            return {name: self._format(*way, scales) for name, way in found.items()}
+
+        weights, biases = formats(weighted(program)), formats(shifted(program))
         nodes = tuple(
-            replace(node, weight_format=self._format(*found[node.name], scales))
-            if node.name in found
-            else node
+            replace(node, weight_format=weights.get(node.name), bias_format=biases.get(node.name))
             for node in program.nodes
         )
         return replace(program, nodes=nodes)
@@ -208,4 +212,18 @@ def weighted(program: DiscreteProgram) -> dict[str, tuple[str, str]]:
         kinds = [type(program.node(name).operation) for name in working]
         if kinds in ([MatrixProduct], [Convolution]) and used[working[0]] == 1:
             found[working[0]] = (path.source, path.target)
+    return found
+
+
+def shifted(program: DiscreteProgram) -> dict[str, tuple[str, str]]:
+    """By node with a bias, (source, target) of it, likewise."""
+    every = biased(program)
+    used = Counter(name for names in every.values() for name in names)
+    found: dict[str, tuple[str, str]] = {}
+    for path in paths(program):
+        names = every.get(path.target, ())
+        if len(names) == 1 and used[names[0]] == 1 and names[0] in path.nodes:
+            behind = path.nodes[path.nodes.index(names[0]) + 1 :]
+            if all(isinstance(program.node(name).operation, Reshape) for name in behind):
+                found[names[0]] = (bias_of(path.target), path.target)
     return found

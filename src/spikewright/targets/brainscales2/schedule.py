@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from spikewright.compiler.design import Design, Slot
 from spikewright.targets.brainscales2.response import is_ready, response
-from spikewright.targets.brainscales2.timing import Pace, starts
-from spikewright.targets.brainscales2.wiring import layers, paths
+from spikewright.targets.brainscales2.timing import Pace, times
+from spikewright.targets.brainscales2.wiring import biased, is_bias, layers, paths, size
 from spikewright.units import format_seconds
 
 RATE = "rate"
@@ -42,9 +43,10 @@ class Schedule:
         if not is_ready(design.program):
             return design
         runs = sorted({place.piece.run for place in design.places})
-        extra = {**design.extra, RATE: self._rate(design.program.dt)}
+        extra = {**design.extra, RATE: self._rate(design)}
         slots = tuple(self._slot(design, run) for run in runs)
-        return design.noting(*self._early(design), slots=slots, extra=extra)
+        notes = (*self._early(design), *_always(design))
+        return design.noting(*notes, slots=slots, extra=extra)
 
     def _early(self, design: Design) -> Iterator[str]:
         """A sentence for each layer whose spikes come back to it sooner than in the model."""
@@ -57,10 +59,13 @@ class Schedule:
                     "of the chip's time sooner than in the model"
                 )
 
-    def _rate(self, dt: float) -> float:
-        """The most events per second that the input sends in any µs of the chip's time."""
-        events = self.calibration.flatten(2).sum(2).double()
-        window = np.floor(np.arange(len(events)) * self.pace.clock(dt).dt / WINDOW * (1 + 1e-9))
+    def _rate(self, design: Design) -> float:
+        """The most events per second that input and biases send in any µs of the chip's time."""
+        pairs = {(route.run, route.source) for route in design.routes if is_bias(route.source)}
+        biases = Counter(run for run, _ in pairs)
+        events = self.calibration.flatten(2).sum(2).double() + max(biases.values(), default=0)
+        dt = self.pace.clock(design.program.dt).dt
+        window = np.floor(np.arange(len(events)) * dt / WINDOW * (1 + 1e-9))
         within = torch.zeros(int(window[-1]) + 1, events.shape[1], dtype=torch.float64)
         within.index_add_(0, torch.from_numpy(window.astype(np.int64)), events)
         return float(within.max()) / WINDOW
@@ -70,9 +75,18 @@ class Schedule:
         sources = (route.source for route in design.routes if route.run == run)
         inputs = tuple(dict.fromkeys(source for source in sources if source not in nodes))
         clock = self.pace.clock(design.program.dt)
-        begin = starts(design.program, nodes, clock)
+        begin = times(design.program, nodes, clock).start
         seconds = clock.seconds(max(begin.values()), len(self.calibration))
         return Slot(run, nodes, inputs, seconds)
+
+
+def _always(design: Design) -> Iterator[str]:
+    """A sentence for each layer with a bias, for the cost counts none of its events."""
+    for name in biased(design.program):
+        yield (
+            f"schedule: the bias of {name!r} is an event in every step; its "
+            f"{size(design.program, name):,} synaptic operations a step are not in the cost"
+        )
 
 
 def nodes_of(design: Design, run: int) -> tuple[str, ...]:

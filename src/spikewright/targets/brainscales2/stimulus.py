@@ -28,24 +28,28 @@ def check_counts(x: Tensor) -> None:
 def stimulus(
     spikes: Mapping[str, Tensor],
     addresses: Mapping[str, NDArray[np.int64]],
+    sent: Mapping[str, float],
     clock: Clock,
     seconds: float,
     seed: int,
 ) -> Stimulus:
-    """The events of all samples; those of step n are sent at ``n dt``.
+    """The events of all samples; those of step n are sent at ``sent + n dt``.
 
     Args:
         spikes: by source, (time, batch, channels), how many in each step.
         addresses: by source, those of its channels.
+        sent: by source, when those of its first step are sent, s of the chip's time.
     """
     samples = next(iter(spikes.values())).shape[1]
-    parts = [_events(spikes[name], address) for name, address in addresses.items()]
-    sample, step, address = (np.concatenate(column) for column in zip(*parts, strict=True))
+    parts = [
+        _events(spikes[name], address, sent[name], clock.dt) for name, address in addresses.items()
+    ]
+    sample, time, address = (np.concatenate(column) for column in zip(*parts, strict=True))
     if len(parts) > 1:
-        order = np.lexsort((step, sample))
-        sample, step, address = sample[order], step[order], address[order]
+        order = np.lexsort((time, sample))
+        sample, time, address = sample[order], time[order], address[order]
     return Stimulus(
-        step * clock.dt,
+        time,
         address.astype(np.int32),
         sample.astype(np.int32),
         samples,
@@ -55,13 +59,13 @@ def stimulus(
 
 
 def _events(
-    spikes: Tensor, addresses: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sample, step and address of each spike, the samples in ascending order."""
+    spikes: Tensor, addresses: NDArray[np.int64], sent: float, dt: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Sample, time and address of each spike, the samples in ascending order."""
     by_sample = spikes.transpose(0, 1)
     where = by_sample.nonzero()
     counts = by_sample[where.unbind(1)].to(torch.int64).numpy()
     sample, step, channel = (column.numpy() for column in where.unbind(1))
     if counts.size and counts.max() > 1:
         sample, step, channel = (np.repeat(it, counts) for it in (sample, step, channel))
-    return sample, step, addresses[channel]
+    return sample, sent + step * dt, addresses[channel]

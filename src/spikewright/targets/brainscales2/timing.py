@@ -1,14 +1,17 @@
 """When the steps of a network happen on the chip.
 
 The membrane of a layer after step n belongs to the chip's moment ``start + (n + 1) dt``, and its
-spikes of step n to the dt before it. A spike of step n of the input is sent at ``n dt``. Where
-inside its step a neuron of the chip fires is open, so that on average its spike sets out half a
-step before the step's end; the layer that it reaches starts such that it arrives when that
+spikes of step n to the dt before it. A spike of step n of the input is sent at ``lead + n dt``.
+Where inside its step a neuron of the chip fires is open, so that on average its spike sets out half
+a step before the step's end; the layer that it reaches starts such that it arrives when that
 layer's order of update wants it, ``arrival`` steps after the start of its step:
 
-    start = latency_in - arrival dt                                         after the host
+    start = lead + latency_in - arrival dt                                  after the host
     start = start of the source + dt / 2 + latency - arrival dt             after a layer
     (plus half the resolution of the chip's spikes, where that is not fine)
+
+A bias is a spike in every step, sent such that it arrives when the layer wants it. A run is late
+by ``lead`` where one would otherwise have to be sent before the sample begins.
 
 For the same reason a circuit's reset comes half a step early, which a refractory period longer
 by dt / 2 makes good. Spikes that come back to their own layer arrive ``(arrival + 1 / 2) dt -
@@ -25,9 +28,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewright.compiler.design import bias_of
 from spikewright.compiler.discrete import DiscreteProgram
 from spikewright.targets.brainscales2.response import response
-from spikewright.targets.brainscales2.wiring import layers, paths
+from spikewright.targets.brainscales2.wiring import biased, layers, paths
 
 
 @dataclass(frozen=True)
@@ -102,21 +106,41 @@ class Pace:
         return Clock(dt / self.acceleration, *rest)
 
 
-def starts(program: DiscreteProgram, together: Sequence[str], clock: Clock) -> dict[str, float]:
-    """When the layers of one run start, s of the chip's time from the start of the sample.
+@dataclass(frozen=True)
+class Times:
+    """When things begin in a run, s of the chip's time from the start of the sample.
+
+    Args:
+        start: by layer, of its first step.
+        sent: by source that the host sends, of the events of its first step.
+    """
+
+    start: Mapping[str, float]
+    sent: Mapping[str, float]
+
+
+def times(program: DiscreteProgram, together: Sequence[str], clock: Clock) -> Times:
+    """When the layers of one run start, and what the host sends to them.
 
     A layer with several sources starts after the last one.
 
     Args:
         together: names of the layers that run at the same time.
     """
-    found: dict[str, float] = {}
+    reached: dict[str, float] = {}  # when a spike of a layer's first step has to arrive
+    start: dict[str, float] = {}
+    heard: dict[str, None] = {}
     for node in layers(program):
         if node.name not in together:
             continue
-        sources = {p.source for p in paths(program) if p.target == node.name}
+        sources = {p.source: None for p in paths(program) if p.target == node.name}
         way = clock.dt / 2 + clock.resolution / 2 + clock.latency
-        after = [found[source] + way for source in sources if source in found]
-        arrival = response(node, program.dt).arrival * clock.dt
-        found[node.name] = max(after, default=clock.latency_in) - arrival
-    return found
+        after = [start[source] + way for source in sources if source in start]
+        reached[node.name] = max(after, default=clock.latency_in)
+        start[node.name] = reached[node.name] - response(node, program.dt).arrival * clock.dt
+        heard |= sources
+    sent = dict.fromkeys((source for source in heard if source not in together), 0.0)
+    sent |= {bias_of(n): reached[n] - clock.latency_in for n in biased(program) if n in reached}
+    lead = max(0.0, -min(sent.values(), default=0.0))
+    start, sent = ({name: time + lead for name, time in it.items()} for it in (start, sent))
+    return Times(start, sent)

@@ -1,4 +1,7 @@
-"""What a discrete program joins: layers of neurons, and between them one matrix each."""
+"""What a discrete program joins: layers of neurons, and between them one matrix each.
+
+A bias is one more source, with one channel that spikes in every step.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from spikewright.compiler.design import bias_of
 from spikewright.compiler.discrete import (
     INPUT,
     DiscreteProgram,
@@ -49,7 +53,7 @@ class Path:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """All that one layer of neurons gets from another one.
+    """All that one layer of neurons gets from another one, or from its bias.
 
     Args:
         weight: float64 (targets, sources).
@@ -82,7 +86,9 @@ def is_sound(program: DiscreteProgram) -> bool:
 
 
 def size(program: DiscreteProgram, name: str) -> int:
-    """How many channels a layer or the input has."""
+    """How many channels a layer, the input or a bias has."""
+    if is_bias(name):
+        return 1
     return math.prod(program.shape if name == INPUT else program.node(name).shape)
 
 
@@ -109,7 +115,9 @@ def is_plain(program: DiscreteProgram, path: Path) -> bool:
 
 
 def projections(program: DiscreteProgram) -> tuple[Projection, ...]:
-    """One for each pair of layers that are joined; paths side by side are added up.
+    """One for each pair of layers that are joined, then one for each layer with a bias.
+
+    Paths side by side are added up, biases as well.
 
     Paths that are not plain are left out; `check` names what is on them.
     """
@@ -120,11 +128,59 @@ def projections(program: DiscreteProgram) -> tuple[Projection, ...]:
         one = Projection(path.source, path.target, *_matrix(operations, shape), path.steps)
         key = (path.source, path.target)
         found[key] = _sum(found[key], one) if key in found else one
-    return tuple(found.values())
+    return (*found.values(), *_biases(program))
 
 
 def _sum(a: Projection, b: Projection) -> Projection:
     return replace(a, weight=a.weight + b.weight, joined=a.joined | b.joined)
+
+
+def is_bias(source: str) -> bool:
+    """Whether a source is the bias of a layer."""
+    return source.endswith(bias_of(""))
+
+
+def is_repeated(source: str) -> bool:
+    """Whether the rows of a source are repeated: those of the input and of biases."""
+    return source == INPUT or is_bias(source)
+
+
+def biased(program: DiscreteProgram) -> dict[str, tuple[str, ...]]:
+    """By layer of neurons that gets a bias, the products it comes from."""
+    found: dict[str, dict[str, None]] = {}
+    for path in paths(program):
+        for name in path.nodes:
+            operation = program.node(name).operation
+            if isinstance(operation, MatrixProduct | Convolution) and operation.bias is not None:
+                found.setdefault(path.target, {})[name] = None
+    return {target: tuple(names) for target, names in found.items()}
+
+
+def _biases(program: DiscreteProgram) -> Iterator[Projection]:
+    unclear = {path.target for path in paths(program) if not is_plain(program, path)}
+    for target in biased(program):
+        if target not in unclear:
+            weight = _brought(program, target).T.numpy()
+            joined = np.ones(weight.shape, dtype=np.bool_)
+            yield Projection(bias_of(target), target, weight, joined, 0)
+
+
+def _brought(program: DiscreteProgram, name: str) -> Tensor:
+    """What a node gets while nothing fires, (1, n), float64."""
+    edges = program.node(name).edges
+    return torch.stack([_handed_on(program, edge.source) for edge in edges]).sum(0)
+
+
+def _handed_on(program: DiscreteProgram, name: str) -> Tensor:
+    """What a node hands on while nothing fires, (1, n), float64."""
+    operation = None if name == INPUT else program.node(name).operation
+    if operation is None or isinstance(operation, Neurons):
+        return torch.zeros(1, size(program, name), dtype=torch.float64)
+    value = apply(operation, _brought(program, name))
+    if isinstance(operation, MatrixProduct | Convolution) and operation.bias is not None:
+        each = operation.bias.detach().double()
+        value = value + each.reshape(-1, *[1] * (value.ndim - 2))
+    return value.flatten(1)
 
 
 def _matrix(

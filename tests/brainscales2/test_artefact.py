@@ -22,16 +22,16 @@ from brainscales2.designs import (
     with_weights,
 )
 from spikewright.compiler.passes.quantise import requantise
-from spikewright.compiler.software import observe
+from spikewright.compiler.software.observe import observe
 from spikewright.engine.forward import Observation
 from spikewright.errors import ParameterError, ProgramError, ShapeError
 from spikewright.targets.brainscales2.chip import Configuration, Observations, Stimulus
-from spikewright.targets.brainscales2.reading import cubic_weights
-from spikewright.targets.brainscales2.runner import Runner
-from spikewright.targets.brainscales2.scale import SCALES
+from spikewright.targets.brainscales2.lowering.scale import SCALES
+from spikewright.targets.brainscales2.lowering.wiring import projections
+from spikewright.targets.brainscales2.running.reading import cubic_weights
+from spikewright.targets.brainscales2.running.runner import Runner
 from spikewright.targets.brainscales2.target import BrainScaleS2
 from spikewright.targets.brainscales2.twin import Twin
-from spikewright.targets.brainscales2.wiring import projections
 
 STEPS, BATCH = 38, 12
 

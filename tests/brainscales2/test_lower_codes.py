@@ -20,10 +20,10 @@ from brainscales2.designs import (
 )
 from spikewright.compiler.formats import Fixed, integers
 from spikewright.errors import ParameterError
-from spikewright.targets.brainscales2.codes import signed_codes
-from spikewright.targets.brainscales2.plan import Plan
-from spikewright.targets.brainscales2.scale import SCALES
-from spikewright.targets.brainscales2.wiring import projections
+from spikewright.targets.brainscales2.lowering.codes import signed_codes
+from spikewright.targets.brainscales2.lowering.plan import Plan
+from spikewright.targets.brainscales2.lowering.scale import SCALES
+from spikewright.targets.brainscales2.lowering.wiring import projections
 
 
 def heard(plan: Plan, run: int, source: str, target: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from brainscales2.designs import feed_forward, on_chip, spikes, with_biases, wit
 from spikewright.errors import ProgramError
 from spikewright.targets.brainscales2.artefact import OnChip
 from spikewright.targets.brainscales2.description import read, restore, write
-from spikewright.targets.brainscales2.runner import Runner
+from spikewright.targets.brainscales2.running.runner import Runner
 from spikewright.targets.brainscales2.twin import Twin
 
 X = spikes(30, 4, 5)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from brainscales2.designs import design, feed_forward
-from spikewright.targets.brainscales2.response import response
-from spikewright.targets.brainscales2.timing import Clock, Pace, times
+from spikewright.targets.brainscales2.lowering.response import response
+from spikewright.targets.brainscales2.lowering.timing import Clock, Pace, times
 
 DT = 1e-6
 

@@ -8,10 +8,10 @@ import pytest
 import spikewright as sw
 from brainscales2.designs import TAU, design, feed_forward, laid, on_chip, spikes, with_weights
 from spikewright.compiler.design import Design, Piece
-from spikewright.compiler.placement import placement
-from spikewright.targets.brainscales2.partition import Partition
-from spikewright.targets.brainscales2.place import Place
-from spikewright.targets.brainscales2.route import Route, circuits
+from spikewright.compiler.reporting.placement import placement
+from spikewright.targets.brainscales2.lowering.partition import Partition
+from spikewright.targets.brainscales2.lowering.place import Place
+from spikewright.targets.brainscales2.lowering.route import Route, circuits
 
 
 def placed(network: sw.Network, repeat: int = 1, dead: tuple[int, ...] = ()) -> Design:

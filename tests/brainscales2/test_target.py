@@ -13,10 +13,10 @@ import spikewright as sw
 from brainscales2.designs import feed_forward, ideal, spikes, with_biases, with_weights
 from spikewright.errors import ParameterError, ProgramError
 from spikewright.targets.brainscales2.calibration import nominal
+from spikewright.targets.brainscales2.lowering.wiring import projections
 from spikewright.targets.brainscales2.settings import same_for_all
 from spikewright.targets.brainscales2.target import BrainScaleS2
 from spikewright.targets.brainscales2.twin import Twin
-from spikewright.targets.brainscales2.wiring import projections
 
 X = spikes(30, 6, 5)
 

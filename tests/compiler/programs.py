@@ -11,7 +11,7 @@ from torch import Tensor
 
 import spikewright as sw
 from network.nets import NETS, exact, low, sequence
-from spikewright.compiler.neurons import ProgramNeurons
+from spikewright.compiler.software.neurons import ProgramNeurons
 
 
 class LatchState(NamedTuple):

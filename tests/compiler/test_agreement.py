@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikewright.compiler.agreement import (
+from spikewright.compiler.reporting.agreement import (
     Agreement,
     Difference,
     agree,

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from spikewright.compiler.cost import Cost, NodeCost, fan_out, measure
 from spikewright.compiler.design import Design
 from spikewright.compiler.discrete import DiscreteProgram
-from spikewright.compiler.energy import (
+from spikewright.compiler.passes.discretise import discretise
+from spikewright.compiler.passes.quantise import Quantise
+from spikewright.compiler.reporting.cost import Cost, NodeCost, fan_out, measure
+from spikewright.compiler.reporting.energy import (
     BRAINSCALES2,
     HOROWITZ_45NM,
     HOROWITZ_45NM_INTEGER,
     LOIHI,
     EnergyTable,
 )
-from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.passes.quantise import Quantise
-from spikewright.compiler.software import activity, observe
+from spikewright.compiler.software.observe import activity, observe
 
 TABLE = EnergyTable("test", "made up", 1.0, 10.0, 100.0, 1000.0, 7.0)
 

@@ -14,7 +14,7 @@ from network.nets import low, sequence, spikes
 from spikewright.compiler.discrete import Affine, Neurons, Reshape
 from spikewright.compiler.formats import Real, Spikes
 from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.runnable import network_of, run_program
+from spikewright.compiler.software.runnable import network_of, run_program
 from spikewright.errors import CompileError
 
 PLAIN = [case for case in CASES if case.backend == "cpu"]

@@ -14,11 +14,11 @@ from compiler.programs import ALL, normalised, ready
 from network.nets import low, spikes
 from spikewright.compiler.design import Design
 from spikewright.compiler.discrete import Affine, DiscreteProgram, Reshape, WindowSum
+from spikewright.compiler.files.text import program_tensors, to_text
 from spikewright.compiler.formats import Real, Spikes
 from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.fold import Fold
-from spikewright.compiler.reference import run_reference
-from spikewright.compiler.text import program_tensors, to_text
+from spikewright.compiler.software.reference import run_reference
 from spikewright.compiler.verify import verify
 
 

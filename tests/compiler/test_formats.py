@@ -23,8 +23,8 @@ from spikewright.compiler.formats import (
     saturated,
 )
 from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.reference import run_reference
-from spikewright.compiler.runnable import network_of, run_program
+from spikewright.compiler.software.reference import run_reference
+from spikewright.compiler.software.runnable import network_of, run_program
 from spikewright.errors import ParameterError
 
 HALF = torch.tensor(0.5)

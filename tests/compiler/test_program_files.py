@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from compiler.programs import ALL, ready
+from spikewright.compiler.files.store import load_discrete, save_discrete
+from spikewright.compiler.files.text import program_tensors, to_text
 from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.store import load_discrete, save_discrete
-from spikewright.compiler.text import program_tensors, to_text
 from spikewright.errors import ProgramError
 from spikewright.sealed import seal
 

@@ -13,11 +13,11 @@ import spikewright as sw
 from compiler.programs import ALL, ready
 from network.nets import spikes
 from spikewright.compiler.discrete import DiscreteProgram, Neurons
+from spikewright.compiler.files.parse import parse
+from spikewright.compiler.files.text import program_tensors, to_text
 from spikewright.compiler.formats import Fixed, Real, Spikes
-from spikewright.compiler.parse import parse
 from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.runnable import run_program
-from spikewright.compiler.text import program_tensors, to_text
+from spikewright.compiler.software.runnable import run_program
 from spikewright.compiler.verify import faults, verify
 from spikewright.errors import ProgramError
 

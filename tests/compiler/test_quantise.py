@@ -17,7 +17,7 @@ from spikewright.compiler.formats import Fixed, Real, Spikes, integers, quantise
 from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.quantise import Quantise, requantise, stored_weight
 from spikewright.compiler.passes.scales import choose_scale, least_squares
-from spikewright.compiler.software import observe
+from spikewright.compiler.software.observe import observe
 from spikewright.compiler.tensors import tensors_of
 from spikewright.errors import ParameterError
 

@@ -11,10 +11,10 @@ from network.nets import low, spikes
 from spikewright import seeding
 from spikewright.compiler.discrete import DiscreteProgram, Edge, MatrixProduct, Node
 from spikewright.compiler.formats import Real
-from spikewright.compiler.neurons import ProgramNeurons
 from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.reference import run_reference
-from spikewright.compiler.runnable import network_of, run_program
+from spikewright.compiler.software.neurons import ProgramNeurons
+from spikewright.compiler.software.reference import run_reference
+from spikewright.compiler.software.runnable import network_of, run_program
 from spikewright.errors import CompileError
 
 STEPS, BATCH = 25, 2

@@ -14,8 +14,8 @@ from network.nets import low, spikes
 from spikewright.compiler.discrete import DiscreteProgram, Edge, MatrixProduct, Node, WindowSum
 from spikewright.compiler.formats import Fixed, Format, Real
 from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.reference import run_reference
-from spikewright.compiler.runnable import network_of, run_program
+from spikewright.compiler.software.reference import run_reference
+from spikewright.compiler.software.runnable import network_of, run_program
 from spikewright.compiler.verify import verify
 from spikewright.engine.forward import forward_by
 from spikewright.errors import CompileError

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikewright.compiler.reference import execute
+from spikewright.compiler.software.reference import execute
 from spikewright.compiler.step import NONE, Instruction, StepProgram, is_name, number_of
 from spikewright.compiler.steps.faults import step_faults
 from spikewright.compiler.steps.function import step_function

@@ -8,17 +8,17 @@ from typing import Any
 from torch import Tensor
 
 from spikewright.borrow import in_mode, streams_kept
-from spikewright.compiler.agreement import Agreement, agree, check_alive
 from spikewright.compiler.calibration import calibration_sample
-from spikewright.compiler.cost import Cost, measure
 from spikewright.compiler.design import Design, Pass
 from spikewright.compiler.discrete import DiscreteProgram
 from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.fold import Fold
 from spikewright.compiler.program import Program
 from spikewright.compiler.registry import get_target
-from spikewright.compiler.software import activity, most_spikes, observe
-from spikewright.compiler.table import text_table
+from spikewright.compiler.reporting.agreement import Agreement, agree, check_alive
+from spikewright.compiler.reporting.cost import Cost, measure
+from spikewright.compiler.reporting.table import text_table
+from spikewright.compiler.software.observe import activity, most_spikes, observe
 from spikewright.compiler.target import Artefact, Broken, Target, kind_of
 from spikewright.compiler.verify import verify
 from spikewright.errors import CompileError

@@ -143,6 +143,6 @@ class DiscreteProgram:
         return next(node for node in self.nodes if node.name == name)
 
     def __str__(self) -> str:
-        from spikewright.compiler.text import to_text
+        from spikewright.compiler.files.text import to_text
 
         return to_text(self)

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from spikewright.borrow import in_mode
-from spikewright.compiler.agreement import Agreement
 from spikewright.compiler.carried import program_dtype
-from spikewright.compiler.cost import Cost
 from spikewright.compiler.design import Design
 from spikewright.compiler.discrete import DiscreteProgram
 from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.fold import Fold
 from spikewright.compiler.passes.quantise import requantise
 from spikewright.compiler.reload import check_structure, clamp_weights
-from spikewright.compiler.software import handed_on
+from spikewright.compiler.reporting.agreement import Agreement
+from spikewright.compiler.reporting.cost import Cost
+from spikewright.compiler.software.observe import handed_on
 from spikewright.compiler.target import Artefact, Target
 from spikewright.engine.checks import check_finite, check_sequence
 from spikewright.engine.forward import Observation
@@ -144,13 +144,13 @@ class Program:
 
     def report(self) -> Report:
         """A page on this program: agreement, cost, limits, placement; ``.save("x.html")``."""
-        from spikewright.compiler.reporting import report
+        from spikewright.compiler.reporting.page import report
 
         return report(self)
 
     def explain(self) -> str:
         """Agreement, cost, use of the limits and notes as text."""
-        from spikewright.compiler.reporting import explain
+        from spikewright.compiler.reporting.page import explain
 
         return explain(self)
 
@@ -163,7 +163,7 @@ class Program:
         Raises:
             ProgramError: the folder cannot be written.
         """
-        from spikewright.compiler.saved import save
+        from spikewright.compiler.files.saved import save
 
         save(self, Path(folder))
 
@@ -178,7 +178,7 @@ class Program:
         Raises:
             ProgramError: a file is missing or damaged; names the file and the fault.
         """
-        from spikewright.compiler.saved import load
+        from spikewright.compiler.files.saved import load
 
         return load(Path(folder), target)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikewright.compiler.discrete import DiscreteProgram, Neurons, Node
 from spikewright.compiler.formats import Fixed
-from spikewright.compiler.software import layer_of_network
+from spikewright.compiler.software.observe import layer_of_network
 from spikewright.compiler.tensors import tensors_of
 from spikewright.errors import ProgramError
 from spikewright.network import Network

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from spikewright.compiler.design import Design, Pass
-from spikewright.compiler.energy import EnergyTable
+from spikewright.compiler.reporting.energy import EnergyTable
 from spikewright.engine.forward import Observation
 
 

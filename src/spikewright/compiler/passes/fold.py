@@ -25,8 +25,8 @@ from spikewright.compiler.discrete import (
     Shape,
     WindowSum,
 )
-from spikewright.compiler.folding import Product, per_channel, scaled_after, scaled_before
 from spikewright.compiler.formats import Real
+from spikewright.compiler.passes.folding import Product, per_channel, scaled_after, scaled_before
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from spikewright.compiler.passes.scales import (
     choose_scale,
     least_squares,
 )
-from spikewright.compiler.software import is_spikes, state_traces
+from spikewright.compiler.software.observe import is_spikes, state_traces
 from spikewright.compiler.tensors import tensors_of
 from spikewright.errors import ParameterError
 

@@ -11,10 +11,10 @@ from spikewright.compiler.discrete import INPUT, DiscreteProgram
 from spikewright.errors import ProgramError
 from spikewright.targets.brainscales2.chip import Chip
 from spikewright.targets.brainscales2.description import store
-from spikewright.targets.brainscales2.lower import load
-from spikewright.targets.brainscales2.plan import Plan
-from spikewright.targets.brainscales2.runner import Runner
-from spikewright.targets.brainscales2.wiring import biased, layers, neurons
+from spikewright.targets.brainscales2.lowering.lower import load
+from spikewright.targets.brainscales2.lowering.plan import Plan
+from spikewright.targets.brainscales2.lowering.wiring import biased, layers, neurons
+from spikewright.targets.brainscales2.running.runner import Runner
 
 
 class OnChip(Runner):

@@ -34,12 +34,12 @@ from spikewright.targets.brainscales2.limits import (
     MOST_REFRACTORY,
     MOST_TAU,
 )
-from spikewright.targets.brainscales2.packing import Wires
-from spikewright.targets.brainscales2.partition import Partition
-from spikewright.targets.brainscales2.response import order_of, response, value
-from spikewright.targets.brainscales2.scale import SCALES, LayerScale
-from spikewright.targets.brainscales2.schedule import RATE
-from spikewright.targets.brainscales2.wiring import (
+from spikewright.targets.brainscales2.lowering.packing import Wires
+from spikewright.targets.brainscales2.lowering.partition import Partition
+from spikewright.targets.brainscales2.lowering.response import order_of, response, value
+from spikewright.targets.brainscales2.lowering.scale import SCALES, LayerScale
+from spikewright.targets.brainscales2.lowering.schedule import RATE
+from spikewright.targets.brainscales2.lowering.wiring import (
     MODELS,
     MOST_ENTRIES,
     Path,

@@ -43,10 +43,10 @@ from spikewright.compiler.design import Route
 from spikewright.errors import ProgramError
 from spikewright.sealed import SealedFolder
 from spikewright.targets.brainscales2.chip import BLOCKS, CIRCUITS, ROWS, Chip, Configuration
-from spikewright.targets.brainscales2.plan import Plan, Run, Seat
-from spikewright.targets.brainscales2.timing import Clock
+from spikewright.targets.brainscales2.lowering.plan import Plan, Run, Seat
+from spikewright.targets.brainscales2.lowering.timing import Clock
+from spikewright.targets.brainscales2.lowering.wiring import is_bias
 from spikewright.targets.brainscales2.twin.check import MOST_ADDRESS, check_configuration
-from spikewright.targets.brainscales2.wiring import is_bias
 
 FOLDER = SealedFolder(
     "hardware description", "description.json", "spikewright-brainscales2-1", ProgramError

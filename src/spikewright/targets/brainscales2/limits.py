@@ -11,7 +11,7 @@ from spikewright.targets.brainscales2.chip import (
     MOST_WEIGHT,
     ROWS,
 )
-from spikewright.targets.brainscales2.wiring import MOST_ENTRIES
+from spikewright.targets.brainscales2.lowering.wiring import MOST_ENTRIES
 
 PAGES = "the group's web pages: 512 neurons, 131,072 synapses, 6-bit weights"
 HXTORCH = "hxtorch.spiking, read: a signed weight takes two rows"

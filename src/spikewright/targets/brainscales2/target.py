@@ -12,7 +12,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from spikewright.compiler.design import Design, Pass
-from spikewright.compiler.energy import BRAINSCALES2
+from spikewright.compiler.reporting.energy import BRAINSCALES2
 from spikewright.compiler.target import Broken
 from spikewright.errors import ParameterError, ProgramError, nearest
 from spikewright.targets.brainscales2.artefact import OnChip
@@ -21,17 +21,17 @@ from spikewright.targets.brainscales2.check import Asked, check, used
 from spikewright.targets.brainscales2.chip import COLUMNS, ROWS, Chip
 from spikewright.targets.brainscales2.description import restore
 from spikewright.targets.brainscales2.limits import LIMITS
-from spikewright.targets.brainscales2.lower import lower
-from spikewright.targets.brainscales2.partition import Partition
-from spikewright.targets.brainscales2.place import Place
-from spikewright.targets.brainscales2.route import Route
-from spikewright.targets.brainscales2.scale import Scale
-from spikewright.targets.brainscales2.schedule import Schedule
-from spikewright.targets.brainscales2.set_codes import SetCodes
+from spikewright.targets.brainscales2.lowering.lower import lower
+from spikewright.targets.brainscales2.lowering.partition import Partition
+from spikewright.targets.brainscales2.lowering.place import Place
+from spikewright.targets.brainscales2.lowering.route import Route
+from spikewright.targets.brainscales2.lowering.scale import Scale
+from spikewright.targets.brainscales2.lowering.schedule import Schedule
+from spikewright.targets.brainscales2.lowering.set_codes import SetCodes
+from spikewright.targets.brainscales2.lowering.timing import Pace
+from spikewright.targets.brainscales2.lowering.wiring import layers
 from spikewright.targets.brainscales2.settings import Settings, Wanted
-from spikewright.targets.brainscales2.timing import Pace
 from spikewright.targets.brainscales2.twin import Twin
-from spikewright.targets.brainscales2.wiring import layers
 
 WHAT = ("spikes", "v")
 USUAL = {"mismatch": 0.1, "noise": 1.0, "chip_seed": 0, "twin_dt": 0.5e-6}

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from spikewright.compiler.design import Design
-from spikewright.compiler.software import observe
+from spikewright.compiler.software.observe import observe
 from spikewright.engine.forward import Observation
 
 

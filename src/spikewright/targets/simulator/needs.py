@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spikewright.compiler.cost import stored_numbers
 from spikewright.compiler.discrete import (
     INPUT,
     Convolution,
@@ -20,6 +19,7 @@ from spikewright.compiler.discrete import (
     Operation,
     WindowSum,
 )
+from spikewright.compiler.reporting.cost import stored_numbers
 from spikewright.engine.products.geometry import Axis
 
 

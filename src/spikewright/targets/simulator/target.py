@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from spikewright.compiler.design import Design, Pass
-from spikewright.compiler.energy import TABLES, EnergyTable
 from spikewright.compiler.passes.quantise import Per, Quantise
 from spikewright.compiler.passes.scales import Method
+from spikewright.compiler.reporting.energy import TABLES, EnergyTable
 from spikewright.compiler.target import Broken, Limit
 from spikewright.errors import ParameterError, nearest
 from spikewright.targets.simulator.artefact import Simulated

@@ -1,0 +1,1 @@
+"""From a discrete program to what is written to the chip."""

@@ -159,6 +159,13 @@ def test_settings_found_before_are_used_as_they_are() -> None:
     assert "settings" not in target.options
 
 
+def test_settings_that_differ_are_told_apart() -> None:
+    given = [nominal(same_for_all(tau_mem=tau)) for tau in (6e-6, 6e-6, 9e-6)]
+    said = [BrainScaleS2(settings=one).describe()["settings"] for one in given]
+    assert said[0] == said[1] != said[2]
+    assert BrainScaleS2().describe()["settings"] == "nominal"
+
+
 def test_what_is_used_is_said_by_the_names_of_the_limits() -> None:
     target = BrainScaleS2(chip=ideal())
     program = sw.compile(network(), target, calibration=X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -173,8 +174,11 @@ class BrainScaleS2:
         return OnChip(plan, self.device, design.program)
 
     def describe(self) -> dict[str, Any]:
-        kind = "given" if isinstance(self.settings, Settings) else self.settings
-        return {"chip": self.device.identity(), "settings": kind, "acceleration": self.acceleration}
+        return {
+            "chip": self.device.identity(),
+            "settings": _named(self.settings),
+            "acceleration": self.acceleration,
+        }
 
     def _asked(self) -> Asked:
         return Asked(self.repeat, self._dead(), self.acceleration)
@@ -205,6 +209,16 @@ class BrainScaleS2:
             shown = {name: tuple(self.record.get(name, WHAT)) for name in names}
         output = design.program.output
         return shown | {output: tuple(dict.fromkeys(("spikes", *shown[output])))}
+
+
+def _named(settings: str | Settings) -> str:
+    """A word for settings; those that were given are told apart by their codes."""
+    if not isinstance(settings, Settings):
+        return settings
+    digest = hashlib.sha256()
+    for name, codes in sorted(settings.codes.items()):
+        digest.update(name.encode() + codes.tobytes())
+    return f"given, {digest.hexdigest()[:8]}"
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,8 @@ from spikewright.errors import DeviceError
 from spikewright.learning.rule import Batch
 from spikewright.recipes import recipe
 from spikewright.recipes.core.run import Parts, build
+from spikewright.targets.brainscales2.remote import RemoteChip
+from spikewright.targets.brainscales2.twin import Twin
 
 SAMPLES, STEPS = 75, 38
 MOST = 20.0
@@ -42,7 +44,7 @@ def rows() -> Iterator[Row]:
     parts = build(recipe("yin-yang"), recipe("yin-yang").settings())
     x, y = parts.data.train.batch(torch.arange(SAMPLES))
     with _served() as remote:
-        chips = {"local": None, "wire": remote}
+        chips = {"local": Twin(SEED), "wire": remote}
         programs = {name: _program(parts, x, chip) for name, chip in chips.items()}
         programs |= {"software": None}
         yield _twin(programs["local"], x)
@@ -53,8 +55,6 @@ def rows() -> Iterator[Row]:
 @contextlib.contextmanager
 def _served() -> Iterator[Any]:
     """A chip behind a wire, served by another process."""
-    from spikewright.targets.brainscales2.remote import RemoteChip
-
     command = [sys.executable, "-c", SERVE]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
@@ -73,7 +73,7 @@ def _served() -> Iterator[Any]:
 
 
 def _program(parts: Parts, x: torch.Tensor, chip: Any) -> Any:
-    target = sw.targets.BrainScaleS2(chip=chip, chip_seed=SEED, settings="nominal")
+    target = sw.targets.BrainScaleS2(chip=chip, settings="nominal")
     return sw.compile(parts.network, target, calibration=x)
 
 

@@ -64,7 +64,7 @@ def with_gap() -> Tensor:
         (
             {"0_linear": Observation(v=shown())},
             "layer '0_linear': what is observed must be what its neurons have, got Linear, which "
-            "is no layer of neurons. Let the program leave it out.",
+            "is no layer of neurons. End the network in neurons, a readout",
         ),
         (
             {"3_li": Observation(spikes=shown(STEPS, BATCH, 2))},

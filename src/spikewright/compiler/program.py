@@ -14,7 +14,7 @@ from torch import Tensor
 from spikewright.borrow import in_mode
 from spikewright.compiler.carried import program_dtype
 from spikewright.compiler.design import Design
-from spikewright.compiler.discrete import DiscreteProgram, Neurons
+from spikewright.compiler.discrete import DiscreteProgram
 from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.fold import Fold
 from spikewright.compiler.passes.quantise import requantise
@@ -25,7 +25,6 @@ from spikewright.compiler.software.observe import handed_on
 from spikewright.compiler.target import Artefact, Target
 from spikewright.engine.checks import check_finite, check_sequence
 from spikewright.engine.forward import Observation
-from spikewright.errors import ProgramError
 from spikewright.network import Network
 from spikewright.report import Report
 
@@ -108,15 +107,8 @@ class Program:
         The seed of the target's noise is drawn from torch's global generator.
 
         Raises:
-            ProgramError: the network is not of the structure that was compiled, or does not end
-                in neurons.
+            ProgramError: the network is not of the structure that was compiled.
         """
-        last = self.source.node(self.source.output)
-        if not isinstance(last.operation, Neurons):
-            raise ProgramError(
-                f"program: a network must end in neurons to be trained in the loop, got the layer "
-                f"{last.name!r}. Add a readout, sw.LI() say, and compile it again."
-            )
         self.reload(network)
         seed = int(torch.randint(2**62, ()))
         with torch.no_grad():

@@ -149,7 +149,7 @@ def _check_layer(where: str, layer: Layer, known: Mapping[str, Tensor]) -> None:
     if obstacle is not None:
         raise ProgramError(
             f"{where}: what is observed must be what its neurons have, got {obstacle}. "
-            "Let the program leave it out."
+            "End the network in neurons, a readout sw.LI() say, or let the program leave it out."
         )
 
 

@@ -15,9 +15,9 @@ from compiler.compiled import compiled, net, sample
 from spikewright.compiler.compile import run_passes
 from spikewright.compiler.design import Design
 from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.passes.quantise import stored_weight
 from spikewright.compiler.program import Program
 from spikewright.compiler.target import kind_of
+from spikewright.compiler.tensors import weight_of
 from spikewright.engine.forward import ForwardProgram, forward_by
 from spikewright.errors import CompileError, ProgramError, ShapeError
 
@@ -227,7 +227,7 @@ def test_changed_weights_are_taken_over_with_the_scales_as_they_are() -> None:
     made.observe(network, sample())
     node = made.design.program.node("in")
     assert node.weight_format.scale is scale
-    assert torch.equal(stored_weight(node), network.layers["in"].weight)
+    assert torch.equal(weight_of(node), network.layers["in"].weight)
 
 
 def test_weights_beyond_the_range_are_brought_to_its_end_in_the_network() -> None:
@@ -241,7 +241,7 @@ def test_weights_beyond_the_range_are_brought_to_its_end_in_the_network() -> Non
     weight = network.layers["in"].weight.detach()
     assert float(weight.abs().max()) == pytest.approx(most)
     assert torch.equal(weight[inside], before[inside])
-    assert torch.equal(stored_weight(made.design.program.node("in")), weight)
+    assert torch.equal(weight_of(made.design.program.node("in")), weight)
 
 
 def test_nothing_is_written_while_no_weight_changes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,10 @@ from spikewright.compiler.design import Design
 from spikewright.compiler.discrete import Neurons
 from spikewright.compiler.formats import Fixed, Real, Spikes, integers, quantised
 from spikewright.compiler.passes.discretise import discretise
-from spikewright.compiler.passes.quantise import Quantise, requantise, stored_weight
+from spikewright.compiler.passes.quantise import Quantise, requantise
 from spikewright.compiler.passes.scales import choose_scale, least_squares
 from spikewright.compiler.software.observe import observe
-from spikewright.compiler.tensors import tensors_of
+from spikewright.compiler.tensors import tensors_of, weight_of
 from spikewright.errors import ParameterError
 
 Array = NDArray[np.float64]
@@ -116,7 +116,7 @@ def test_per_channel_is_never_worse_than_per_layer_by_mse(bits: int) -> None:
     channel = apply(sample(), weights=bits, method="mse", per="channel").program
     compared = 0
     for one, other in zip(layer.nodes, channel.nodes, strict=True):
-        weight = stored_weight(one)
+        weight = weight_of(one)
         if weight is None:
             continue
         errors = [
@@ -139,9 +139,9 @@ def test_weights_in_a_program_are_whole_multiples_of_their_scale() -> None:
     program = apply(sample(), weights=5, per="channel").program
     node = program.node("3_linear")
     form = node.weight_format
-    q = integers(stored_weight(node), form)
+    q = integers(weight_of(node), form)
     assert int(q.abs().max()) == 15
-    assert torch.equal(quantised(stored_weight(node), form), q * form.scale)
+    assert torch.equal(quantised(weight_of(node), form), q * form.scale)
 
 
 def small() -> tuple[sw.Network, torch.Tensor]:
@@ -229,7 +229,7 @@ def test_frozen_scales_are_put_on_changed_weights() -> None:
         assert node.weight_format is model.weight_format
     node = again.node("3_linear")
     expected = changed.layers["3_linear"].weight
-    assert torch.equal(stored_weight(node), expected)
+    assert torch.equal(weight_of(node), expected)
     held = quantised(expected, node.weight_format)
     scale = first.node("3_linear").weight_format.scale
     assert torch.equal(held, (expected / scale + 0.5).floor().clamp(-7, 7) * scale)

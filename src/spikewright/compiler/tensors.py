@@ -50,15 +50,14 @@ def dtypes_of(node: Node) -> list[torch.dtype]:
     return [dtype for dtype in found if dtype.is_floating_point]
 
 
+def weight_of(node: Node) -> Tensor | None:
+    """The weights of a product or a convolution; ``None`` for other nodes."""
+    found = tensors_of(node)
+    return found.get("weight", found.get("taps"))
+
+
 def formatted(node: Node) -> list[tuple[Tensor, Format]]:
     """The weights and the bias of a node, those that have a number format, with it."""
-    found = tensors_of(node)
-    weight, bias = found.get("weight", found.get("taps")), found.get("bias")
-    pairs = ((weight, node.weight_format), (bias, node.bias_format))
+    bias = tensors_of(node).get("bias")
+    pairs = ((weight_of(node), node.weight_format), (bias, node.bias_format))
     return [(value, form) for value, form in pairs if value is not None and form is not None]
-
-
-def weight_of(node: Node) -> Tensor:
-    """The weights of a product or a convolution."""
-    operation: Any = node.operation
-    return operation.taps if isinstance(operation, DelayedProduct) else operation.weight

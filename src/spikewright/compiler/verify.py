@@ -106,8 +106,9 @@ def _node_faults(
         if not bool(value.isfinite().all()):
             yield f"{name} must be finite, got {value[~value.isfinite()].flatten()[0].item()}"
     if node.weight_format is not None:
-        if isinstance(node.operation, MatrixProduct | Convolution | DelayedProduct):
-            yield from _format_faults(node.weight_format, tuple(weight_of(node).shape))
+        weight = weight_of(node)
+        if weight is not None:
+            yield from _format_faults(node.weight_format, tuple(weight.shape))
         else:
             yield "it must have weights to have a format of weights, got none"
     if node.bias_format is not None:

@@ -207,7 +207,7 @@ class Neuron(Layer):
         c, inputs, inner, wrap = self._prepare(x, state, seen)
         step = self.bound_step(record, seen)
         outputs, last = scan(step, inputs, inner, c, **self._engine())
-        return _first(outputs, wrap(last), record)
+        return split_outputs(outputs, wrap(last), record)
 
     def run_feedback(
         self,
@@ -221,7 +221,7 @@ class Neuron(Layer):
         c, inputs, inner, wrap = self._prepare(x, state, seen)
         step = self.bound_step(record, seen)
         outputs, last, feedback = scan_feedback(step, inputs, inner, c, feedback, **self._engine())
-        return (*_first(outputs, wrap(last), record), feedback)
+        return (*split_outputs(outputs, wrap(last), record), feedback)
 
     def _prepare(
         self, x: Tensor, state: Any, seen: Observation | None
@@ -406,7 +406,7 @@ class _Kept:
     start: Any = None
 
 
-def _first(
+def split_outputs(
     outputs: Any, last: Any, record: tuple[str, ...]
 ) -> tuple[Tensor, Any, dict[str, Tensor]]:
     """Spikes, state and named traces from the outputs of a recording step."""

@@ -18,7 +18,7 @@ from spikewright.compiler.passes.scales import (
     least_squares,
 )
 from spikewright.compiler.software.observe import is_spikes, state_traces
-from spikewright.compiler.tensors import tensors_of
+from spikewright.compiler.tensors import tensors_of, weight_of
 from spikewright.errors import ParameterError
 
 Per = Literal["layer", "channel"]
@@ -103,7 +103,7 @@ class Quantise:
         return Fixed(bits, scale.reshape(()))
 
     def _with_weights(self, node: Node, bits: int) -> Node:
-        weight = stored_weight(node)
+        weight = weight_of(node)
         if weight is None:
             return node
         return replace(node, weight_format=Fixed(bits, self._scale_of_weights(weight, bits)))
@@ -146,12 +146,6 @@ def _counter(neurons: Neurons) -> str | None:
     return neurons.step.state[-1] if counts else None
 
 
-def stored_weight(node: Node) -> Tensor | None:
-    """The weights of a product or a convolution; ``None`` for other nodes."""
-    found = tensors_of(node)
-    return found.get("weight", found.get("taps"))
-
-
 def requantise(program: DiscreteProgram, like: DiscreteProgram) -> DiscreteProgram:
     """A program with the number formats, scales and all, of another one of its structure.
 
@@ -174,7 +168,7 @@ def _like(node: Node, model: Node) -> Node:
 
 
 def _note(node: Node) -> str:
-    form, weight = node.weight_format, stored_weight(node)
+    form, weight = node.weight_format, weight_of(node)
     assert isinstance(form, Fixed)
     assert weight is not None
     q = integers(weight, form)

@@ -30,6 +30,7 @@ from spikewright.engine.scan import (
 )
 from spikewright.engine.wiring import Wiring
 from spikewright.errors import BackendError, NetworkError
+from spikewright.neurons.base import split_outputs
 from spikewright.neurons.extras import NoiseState
 
 
@@ -100,7 +101,7 @@ class ProgramNeurons(Layer):
         inputs, inner, wrap = self._prepare(x, state)
         step = step_function(self.step, self._recorded(record))
         outputs, last = scan(step, inputs, inner, self._coefficients(), **self._engine())
-        return _split(outputs, wrap(last), record)
+        return split_outputs(outputs, wrap(last), record)
 
     def run_feedback(
         self,
@@ -119,7 +120,7 @@ class ProgramNeurons(Layer):
         inputs, inner, wrap = self._prepare(x, state)
         step, c = step_function(self.step, self._recorded(record)), self._coefficients()
         outputs, last, feedback = scan_feedback(step, inputs, inner, c, feedback, **self._engine())
-        return (*_split(outputs, wrap(last), record), feedback)
+        return (*split_outputs(outputs, wrap(last), record), feedback)
 
     def field_names(self) -> tuple[str, ...]:
         """What `run` can record."""
@@ -168,11 +169,3 @@ class ProgramNeurons(Layer):
 
     def _dtype(self) -> torch.dtype:
         return next((b.dtype for b in self.buffers()), torch.get_default_dtype())
-
-
-def _split(
-    outputs: Any, last: Any, record: tuple[str, ...]
-) -> tuple[Tensor, Any, dict[str, Tensor]]:
-    if isinstance(outputs, tuple):
-        return outputs[0], last, dict(zip(record, outputs[1:], strict=True))
-    return outputs, last, {}

@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import spikewright.openmp  # noqa: F401  # pyright: ignore[reportUnusedImport] - before PyTorch
-from spikewright import coding, data, learning, targets, training
+from spikewright import coding, data, events, learning, targets, training
+from spikewright.coding import SpikeTimes
 from spikewright.connections import (
     AvgPool2d,
     BatchNorm,
@@ -102,6 +103,7 @@ __all__ = [
     "Recurrent",
     "Scale",
     "Sequential",
+    "SpikeTimes",
     "SumPool2d",
     "Threshold",
     "Value",
@@ -112,6 +114,7 @@ __all__ = [
     "doctor",
     "estimate_memory",
     "evaluate",
+    "events",
     "export_nir",
     "fit",
     "from_nir",

@@ -8,6 +8,7 @@ SpikewrightError
 ├── BackendError       (RuntimeError)  the engine asked for cannot run this
 │   └── TraceError                     a step function that cannot be compiled
 ├── RuleError          (ValueError)    a learning rule that cannot train this network
+├── EventError         (RuntimeError)  spikes at exact times that cannot be worked out
 ├── DataError          (RuntimeError)  a data file is missing, damaged or cannot be fetched
 ├── OutOfMemory        (MemoryError)   a training step does not fit into memory
 ├── ExchangeError      (ValueError)    a graph in an exchange format cannot be read or written
@@ -54,6 +55,10 @@ class TraceError(BackendError):
 
 class RuleError(SpikewrightError, ValueError):
     """A learning rule that cannot train this network."""
+
+
+class EventError(SpikewrightError, RuntimeError):
+    """Spikes at exact times that cannot be worked out: a neuron fires without end."""
 
 
 class DataError(SpikewrightError, RuntimeError):

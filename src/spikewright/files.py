@@ -11,6 +11,18 @@ from typing import Any
 from spikewright.errors import SpikewrightError
 
 PARTIAL = ".partial-"
+CACHE_VARIABLE = "SPIKEWRIGHT_CACHE"
+"""Environment variable that names the folder for what can be made again."""
+
+
+def cache_root() -> Path:
+    """The folder for what can be made again: ``$SPIKEWRIGHT_CACHE``, else the user's cache."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("spikewright", appauthor=False)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

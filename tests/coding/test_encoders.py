@@ -15,6 +15,7 @@ from spikewright.coding import (
     Delta,
     Deterministic,
     Encoder,
+    ExactLatency,
     Latency,
     LogLatency,
     Poisson,
@@ -23,7 +24,8 @@ from spikewright.coding import (
 )
 from spikewright.errors import ParameterError, ShapeError
 
-STATIC = [name for name in ENCODERS if name != "delta"]
+STATIC = [name for name in ENCODERS if name not in {"delta", "exact_latency"}]
+UNIT = [name for name in ENCODERS if name not in {"delta", "constant"}]
 RANDOM = (Bernoulli, Poisson)
 
 
@@ -249,6 +251,55 @@ def test_delta_starts_from_the_reference_it_is_given() -> None:
     assert out[:, 0, :, 0].tolist() == [[2, 0], [0, 0]]
 
 
+def pixels() -> torch.Tensor:
+    """Every value of a byte, as images hand them to encoders."""
+    return torch.arange(256.0)[None] / 255
+
+
+def test_exact_latency_holds_the_code_of_eventprop_on_mnist() -> None:
+    dt, trial = 1e-3, 20e-3
+    code = ExactLatency(
+        20, dt, time_of_one=2 * dt, time_of_zero=trial - 2 * dt, threshold=1.5 / 255
+    )
+    spikes = code(pixels())
+    assert spikes.units.tolist() == list(range(255, 1, -1))
+    expected = [(255 - g) / 255 * (trial - 4 * dt) + 2 * dt for g in range(255, 1, -1)]
+    assert spikes.times.tolist() == pytest.approx(expected, rel=1e-6)
+    assert spikes.duration == trial
+
+
+def test_exact_latency_holds_the_code_of_spike_time_backpropagation() -> None:
+    code = ExactLatency(200, 1e-3, time_of_one=0.0, time_of_zero=0.1)
+    spikes = code(pixels())
+    first = spikes.first()[0].tolist()
+    assert first[0] == math.inf
+    assert first[1:] == pytest.approx([0.1 * (1 - p / 255) for p in range(1, 256)], abs=1e-8)
+    assert spikes.duration == pytest.approx(0.2)
+
+
+def test_exact_latency_rounded_to_the_grid_is_latency() -> None:
+    values = torch.rand(4, 3, 5, generator=seeded())
+    options = {"time_of_one": 1e-3, "time_of_zero": 17e-3, "threshold": 0.2}
+    spikes = ExactLatency(20, 1e-3, **options)(values)
+    assert spikes.shape == (3, 5)
+    assert torch.equal(spikes.raster(1e-3), Latency(20, 1e-3, **options)(values))
+
+
+def test_exact_latency_of_value_zero_is_the_end_of_the_trial() -> None:
+    spikes = ExactLatency(7, 0.1, threshold=None)(torch.zeros(2, 3))
+    assert spikes.times.tolist() == [7 * 0.1] * 6
+
+
+def test_a_population_may_fire_at_exact_times() -> None:
+    code = Population(20, 1e-3, neurons=3, then=ExactLatency(20, 1e-3, threshold=0.5))
+    spikes = code(torch.tensor([[0.5]], dtype=torch.float64))
+    assert not isinstance(spikes, torch.Tensor)
+    assert spikes.shape == (3, 1)
+    assert spikes.units.tolist() == [1, 0, 2]
+    late = 20e-3 * (1 - math.exp(-0.5))
+    assert spikes.times.tolist() == pytest.approx([0.0, late, late])
+
+
 VALUES: list[tuple[Any, str]] = [
     (
         torch.tensor([[0.5, -0.25]]),
@@ -283,7 +334,7 @@ VALUES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize("name", [name for name in STATIC if name != "constant"])
+@pytest.mark.parametrize("name", UNIT)
 @pytest.mark.parametrize(("values", "message"), VALUES)
 def test_bad_values_are_refused(name: str, values: Any, message: str) -> None:
     encoder = encoder_by_name(name, 5, 1e-3)
@@ -330,6 +381,12 @@ def test_a_signal_of_another_length_is_refused() -> None:
             {"time_of_zero": 10e-3},
             "time_of_zero must lie between 0 and 0.009 s, the last step, got 0.01. ",
         ),
+        (
+            ExactLatency,
+            {"time_of_zero": 11e-3},
+            "time_of_zero must lie between 0 and 0.01 s, the trial's end, got 0.011. ",
+        ),
+        (ExactLatency, {"threshold": 1.0}, "threshold must lie in [0, 1) or be None, got 1.0. "),
         (Latency, {"time_of_one": -1e-3}, "time_of_one must lie between 0 and 0.009 s, the last"),
         (Latency, {"threshold": 1.0}, "threshold must lie in [0, 1) or be None, got 1.0. "),
         (LogLatency, {"threshold": 0.0}, "threshold must lie in (0, 1), got 0.0. "),

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import io
-import wave
 import zipfile
 from pathlib import Path
 
@@ -9,41 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from sounds import tone, wav
 from spikewright.data import FreeSpokenDigits
 from spikewright.data.filterbank import Filterbank
-from spikewright.data.free_spoken_digits import SPEAKERS, check_archive
+from spikewright.data.free_spoken_digits import check_archive
 from spikewright.data.wav import decode_wav
 from spikewright.errors import DataError, ParameterError
-
-
-def wav(samples: np.ndarray, rate: int = 8000, channels: int = 1) -> bytes:
-    stream = io.BytesIO()
-    with wave.open(stream, "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return stream.getvalue()
-
-
-def tone(hertz: float, samples: int = 1600, height: float = 8000.0) -> np.ndarray:
-    return np.rint(height * np.sin(2 * np.pi * hertz / 8000.0 * np.arange(samples)))
-
-
-@pytest.fixture(scope="module")
-def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The official archive's layout, each digit a tone of its own."""
-    folder = tmp_path_factory.mktemp("fsdd")
-    (folder / "fsdd").mkdir()
-    clips = [wav(tone(300.0 * (digit + 1))) for digit in range(10)]
-    with zipfile.ZipFile(folder / "fsdd" / "v1.0.10.zip", "w") as archive:
-        archive.writestr("free-spoken-digit-dataset-1.0.10/README.md", "")
-        for speaker in SPEAKERS:
-            for take in range(50):
-                for digit in range(10):
-                    name = f"recordings/{digit}_{speaker}_{take}.wav"
-                    archive.writestr(f"free-spoken-digit-dataset-1.0.10/{name}", clips[digit])
-    return folder
 
 
 def test_real_set_has_the_published_split(shared_data: Path) -> None:
@@ -60,17 +29,17 @@ def test_real_archive_holds_all_clips(shared_data: Path) -> None:
     check_archive(shared_data / "fsdd" / "fsdd-recordings.tar.xz")
 
 
-def test_splits_divide_the_takes(made_up: Path) -> None:
-    data = FreeSpokenDigits(folder=made_up, steps=5, bands=8)
+def test_splits_divide_the_takes(made_up_digits: Path) -> None:
+    data = FreeSpokenDigits(folder=made_up_digits, steps=5, bands=8)
     assert [len(split) for split in (data.train, data.validation, data.test)] == [2400, 300, 300]
     assert torch.bincount(data.train.targets).tolist() == [240] * 10
-    limited = FreeSpokenDigits(folder=made_up, steps=5, bands=8, limit=20)
+    limited = FreeSpokenDigits(folder=made_up_digits, steps=5, bands=8, limit=20)
     assert torch.bincount(limited.train.targets).tolist() == [2] * 10
-    assert len(FreeSpokenDigits(folder=made_up, validation=0, limit=5).validation) == 0
+    assert len(FreeSpokenDigits(folder=made_up_digits, validation=0, limit=5).validation) == 0
 
 
-def test_each_tone_is_loudest_in_the_filter_around_it(made_up: Path) -> None:
-    data = FreeSpokenDigits(folder=made_up, steps=10, limit=10)
+def test_each_tone_is_loudest_in_the_filter_around_it(made_up_digits: Path) -> None:
+    data = FreeSpokenDigits(folder=made_up_digits, steps=10, limit=10)
     x, y = data.test.batch(torch.arange(10))
     mel = 2595 * np.log10(1 + 300.0 * (y.numpy() + 1) / 700)
     spacing = 2595 * np.log10(1 + 4000 / 700) / 41

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikewright.coding import Bernoulli, Latency
+from spikewright.coding import Bernoulli, ExactLatency, Latency, SpikeTimes
 from spikewright.data import MNIST, FashionMNIST
 from spikewright.data.idx import read_idx
 from spikewright.errors import DataError, ParameterError, ShapeError
@@ -117,6 +117,30 @@ def test_encoder_with_axes_in_the_wrong_order_is_refused(made_up_mnist) -> None:
 
     with pytest.raises(ShapeError, match=r"BatchFirst: output must begin with .* = \(4, 3\)"):
         MNIST(BatchFirst(), folder=made_up_mnist.folder, validation=5).train.batch([0, 1, 2])
+
+
+def test_encoder_of_exact_times_hands_out_spike_times(made_up_mnist) -> None:
+    code = ExactLatency(20, 1e-3, time_of_zero=10e-3)
+    data = MNIST(code, folder=made_up_mnist.folder, validation=5, flatten=False)
+    assert data.train.shape == (1, 28, 28)
+    x, y = data.train.batch([24, 3])
+    assert isinstance(x, SpikeTimes)
+    assert (x.batch, x.shape, x.duration) == (2, (1, 28, 28), 20e-3)
+    pixels = made_up_mnist.images["train"][[24, 3]].astype(np.float64)
+    expected = np.where(pixels > 0, 10e-3 * (1 - pixels / 255), np.inf)
+    assert np.allclose(x.first()[:, 0].numpy(), expected, rtol=0, atol=1e-9)
+    assert y.tolist() == made_up_mnist.labels["train"][[24, 3]].tolist()
+
+
+def test_encoder_whose_trial_is_of_another_length_is_refused(made_up_mnist) -> None:
+    class Longer:
+        steps, dt = 4, 1e-3
+
+        def __call__(self, values: torch.Tensor, generator: object = None) -> SpikeTimes:
+            return ExactLatency(5, 1e-3)(values)
+
+    with pytest.raises(ShapeError, match=r"Longer: output must begin .* got \(5, 1\)"):
+        MNIST(Longer(), folder=made_up_mnist.folder, validation=5).train.batch([0])
 
 
 @pytest.mark.parametrize(

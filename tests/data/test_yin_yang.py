@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from spikewright.coding import SpikeTimes
 from spikewright.data import YinYang
 from spikewright.data.yin_yang import generate
 from spikewright.errors import ParameterError, ShapeError
@@ -74,6 +75,36 @@ def test_points_of_the_plane_are_encoded_as_the_samples_are() -> None:
     for points in (torch.rand(3), torch.rand(3, 4), torch.tensor([[0.2, 1.01]])):
         with pytest.raises(ShapeError, match="coordinates from 0 to 1"):
             data.encode(points)
+
+
+def test_exact_times_are_those_of_the_equation_and_not_rounded() -> None:
+    data = YinYang(sizes=SMALL, exact=True)
+    x, y = data.train.batch([7, 3])
+    assert isinstance(x, SpikeTimes)
+    assert (x.batch, x.shape, x.duration) == (2, (5,), 38 * 1e-6)
+    for row, sample in enumerate((7, 3)):
+        values = [*data.train.values[sample].tolist(), 0.0]
+        assert x.first()[row].tolist() == pytest.approx([2e-6 + v * 24e-6 for v in values])
+    assert torch.equal(x.counts(), torch.ones(2, 5))
+    assert y.tolist() == data.train.targets[[7, 3]].tolist()
+
+
+def test_exact_times_on_the_grid_are_the_spikes_of_the_grid() -> None:
+    exact, grid = YinYang(sizes=SMALL, exact=True), YinYang(sizes=SMALL)
+    x, _ = exact.test.batch(torch.arange(10))
+    assert isinstance(x, SpikeTimes)
+    assert torch.equal(x.raster(1e-6), grid.test.batch(torch.arange(10))[0])
+    points = exact.encode(exact.test.values[:, :2])
+    assert isinstance(points, SpikeTimes)
+    assert torch.equal(points.times, x.times)
+
+
+def test_an_exact_time_may_be_the_end_of_the_trial_and_none_later() -> None:
+    x, _ = YinYang(sizes=SMALL, exact=True, t_bias=38e-6).train.batch([0])
+    assert isinstance(x, SpikeTimes)
+    assert x.times[-1] == x.duration
+    with pytest.raises(ParameterError, match="t_late must lie in the trial, 0 to 38 µs, got 39 µs"):
+        YinYang(exact=True, t_late=39e-6)
 
 
 def test_splits_hold_different_points() -> None:

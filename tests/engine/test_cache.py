@@ -19,6 +19,7 @@ import torch
 from cases import threads
 from spikewright.engine import cache
 from spikewright.engine import threads as engine_threads
+from spikewright.files import CACHE_VARIABLE
 from spikewright.neurons import LIF
 
 SCRIPT = Path(__file__).with_name("cached_run.py")
@@ -36,7 +37,7 @@ def double(values):
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache of this test's own, given back afterwards."""
-    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     cache.cache_folder.cache_clear()
     yield cache.cache_folder()
     cache.cache_folder.cache_clear()
@@ -120,7 +121,7 @@ def test_damaged_plan_is_as_good_as_none(folder: Path, damage: Callable[[Path], 
 def test_processes_that_start_together_compile_once_and_survive_damage_to_all_files(
     tmp_path: Path,
 ) -> None:
-    environment = os.environ | {cache.CACHE_VARIABLE: str(tmp_path / "cache")}
+    environment = os.environ | {CACHE_VARIABLE: str(tmp_path / "cache")}
     barrier = tmp_path / "go"
 
     def start(number: int) -> subprocess.Popen[str]:
@@ -158,7 +159,7 @@ def test_cache_that_cannot_be_written_costs_time_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str
 ) -> None:
     place = tmp_path / "cache"
-    monkeypatch.setenv(cache.CACHE_VARIABLE, str(place))
+    monkeypatch.setenv(CACHE_VARIABLE, str(place))
     cache.cache_folder.cache_clear()
     if obstacle == "a file in its place":
         place.write_text("occupied")

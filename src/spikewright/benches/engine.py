@@ -25,8 +25,8 @@ from spikewright.benches.core.compare import compared
 from spikewright.benches.core.row import Row
 from spikewright.benches.core.task import Task
 from spikewright.benches.core.timing import interleaved
-from spikewright.engine.cache import CACHE_VARIABLE
 from spikewright.engine.cpu.kernel import kept_rows
+from spikewright.files import CACHE_VARIABLE
 from spikewright.neurons import LIF, CubaLIF, Neuron, learnable
 from spikewright.neurons.base import unwrap
 

@@ -27,7 +27,7 @@ def profile(
 
     parts, batch = patient(chosen, trained)
     found = measure(parts.network, batch[0], surrogate=getattr(parts.rule, "surrogate", None))
-    title = f"{chosen.recipe.title}, a batch of {batch[0].shape[1]}"
+    title = f"{chosen.recipe.title}, a batch of {len(batch[1])}"
     shown = table(title, *HEAD, right=HEAD[1:-1])
     for layer in found.layers:
         shown.add_row(*layer.cells())

@@ -12,6 +12,7 @@ from spikewright.coding.decoder import Decoder
 from spikewright.coding.delta import Delta
 from spikewright.coding.deterministic import Deterministic
 from spikewright.coding.encoder import Encoder
+from spikewright.coding.exact_latency import ExactLatency
 from spikewright.coding.first_spike import FirstSpike
 from spikewright.coding.last import Last
 from spikewright.coding.latency import Latency
@@ -20,6 +21,7 @@ from spikewright.coding.maximum import Max
 from spikewright.coding.mean import Mean
 from spikewright.coding.poisson import Poisson
 from spikewright.coding.population import Population
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import ParameterError, nearest
 
 ENCODERS: dict[str, type[Encoder]] = {
@@ -30,6 +32,7 @@ ENCODERS: dict[str, type[Encoder]] = {
         Poisson,
         Deterministic,
         Latency,
+        ExactLatency,
         LogLatency,
         Population,
         Delta,
@@ -104,6 +107,7 @@ __all__ = [
     "Delta",
     "Deterministic",
     "Encoder",
+    "ExactLatency",
     "FirstSpike",
     "Last",
     "Latency",
@@ -112,6 +116,7 @@ __all__ = [
     "Mean",
     "Poisson",
     "Population",
+    "SpikeTimes",
     "decoder_by_name",
     "encoder_by_name",
 ]

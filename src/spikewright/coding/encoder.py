@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import ParameterError, ShapeError
 from spikewright.units import check_dt
 
@@ -18,7 +19,8 @@ class Encoder:
     """Turns values into sequences of ``steps`` time steps of ``dt`` seconds.
 
     Calling it maps (batch, *features) to (steps, batch, *features), of the same dtype and on the
-    same device; an encoder keeps no state.
+    same device, or to the list of spikes of a trial of ``steps * dt`` seconds; an encoder keeps
+    no state.
 
     Args:
         steps: length of the sequence.
@@ -41,7 +43,9 @@ class Encoder:
             )
         check_dt(self.where, self.dt)
 
-    def __call__(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def __call__(
+        self, values: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor | SpikeTimes:
         """Encode a batch.
 
         Args:
@@ -50,7 +54,7 @@ class Encoder:
                 without randomness do not draw from it.
 
         Returns:
-            (steps, batch, *features).
+            (steps, batch, *features), or `SpikeTimes` where times are not on the grid.
 
         Raises:
             ShapeError: values of another dtype, not finite, or outside their range.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.coding.encoder import Encoder, check_unit
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import ParameterError
 
 
@@ -57,8 +58,10 @@ class Population(Encoder):
                 f"{then.dt!r} for {self.steps} and {self.dt!r}. Give both the same."
             )
 
-    def __call__(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Encode a batch, values in [0, 1], to (steps, batch, neurons, *features)."""
+    def __call__(
+        self, values: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor | SpikeTimes:
+        """Encode a batch, values in [0, 1]; features become (neurons, *features)."""
         check_unit(self.where, values)
         responses = self.responses(values)
         if self.then is not None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spikewright import seeding
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import CompileError
 from spikewright.network import Network
 from spikewright.units import format_seconds
@@ -19,26 +20,26 @@ def calibration_sample(calibration: Any, network: Network, seed: int) -> Tensor:
     """The calibration input, (time, batch, *features).
 
     Args:
-        calibration: such a tensor; or a data set with a ``train`` split, or a split itself, whose
-            first 256 samples are taken.
+        calibration: such a tensor, or spike times; or a data set with a ``train`` split, or a
+            split itself, whose first 256 samples are taken.
         network: that it is for; a data set has to have its dt.
         seed: of encoders that draw.
 
     Raises:
         CompileError: it is neither, is empty, or of another dt.
     """
-    if not isinstance(calibration, Tensor):
+    if not isinstance(calibration, Tensor | SpikeTimes):
         calibration = _from_data(calibration, network.dt, seed)
-    x = calibration.detach()
+    x = network.to_floating(calibration).detach()
     if x.ndim < 3 or x.numel() == 0:
         raise CompileError(
             "compile: calibration must be (time, batch, *features) and not empty, got shape "
             f"{tuple(x.shape)}. Pass some typical inputs, or a data set."
         )
-    return network.to_floating(x)
+    return x
 
 
-def _from_data(data: Any, dt: float, seed: int) -> Tensor:
+def _from_data(data: Any, dt: float, seed: int) -> Tensor | SpikeTimes:
     split = getattr(data, "train", data)
     if not callable(getattr(split, "batch", None)):
         raise CompileError(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from spikewright.borrow import in_mode
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.compiler.carried import program_dtype
 from spikewright.compiler.design import Design
 from spikewright.compiler.discrete import DiscreteProgram
@@ -80,11 +81,11 @@ class Program:
     seed: int = 0
     _taken: _Taken | None = field(default=None, init=False, repr=False)
 
-    def run(self, x: Tensor, seed: int | None = None) -> Tensor:
+    def run(self, x: Tensor | SpikeTimes, seed: int | None = None) -> Tensor:
         """What the target gives for a batch.
 
         Args:
-            x: (time, batch, *features).
+            x: (time, batch, *features) or spike times.
             seed: of the noise of an analogue target; that of the program if left out.
 
         Returns:
@@ -93,6 +94,8 @@ class Program:
         Raises:
             ShapeError: ``x`` is of another shape, empty or not finite.
         """
+        if isinstance(x, SpikeTimes):
+            x = x.raster(self.source.dt, program_dtype(self.source.nodes))
         check_sequence("program", x, self.source.shape)
         if not x.is_floating_point():
             x = x.to(program_dtype(self.source.nodes))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from spikewright.connections.delayed import Delayed, DelayValues, check_broadcast
 from spikewright.engine.layer import Shape, State
 from spikewright.engine.program import Delayed as StepDelayed
+from spikewright.errors import BackendError
 
 
 class Delay(Delayed):
@@ -25,13 +27,20 @@ class Delay(Delayed):
         learnable: whether delays are parameters. Their gradient is that of the interpolation,
             dy[t]/d(delay) = (x[t - k - 1] - x[t - k]) / dt, also when ``rounded``.
         rounded: use whole steps, so that spikes stay spikes.
+        spread: standard deviation, in steps, of a Gaussian around each delay while training;
+            `spikewright.learning.SpreadSchedule` shrinks it. Then y[t] = sum over k of g_k x[t - k]
+            with g_k in proportion to exp(-(k - delay / dt)^2 / (2 spread^2)) and of sum 1, whose
+            gradient feels spikes further off; in evaluation delays act rounded.
 
     Shapes: x (time, batch, *features) to the same. State: the last inputs,
     (batch, maximum / dt rounded up, *features), zeros at a fresh start.
 
     Raises:
-        ParameterError: a delay is negative, NaN, infinite or above ``maximum``.
+        ParameterError: a delay is negative, NaN, infinite or above ``maximum``, or ``spread`` is
+            not positive or its delays not learnable.
         NetworkError: the layer is called before it has a dt.
+
+    Source: the Gaussian is that of Hammouamri et al., see `DelayedLinear`.
 
     >>> layer = Delay(2e-3)
     >>> shape = layer.build((1,), dt=1e-3)
@@ -46,9 +55,10 @@ class Delay(Delayed):
         maximum: float | None = None,
         learnable: bool = False,
         rounded: bool = False,
+        spread: float | None = None,
     ) -> None:
         super().__init__()
-        self.add_delays(delays, maximum, learnable, rounded)
+        self.add_delays(delays, maximum, learnable, rounded, spread)
 
     def output_shape(self, shape: Shape) -> Shape:
         check_broadcast("Delay", tuple(self.fraction.shape), shape, "the input features")
@@ -61,6 +71,8 @@ class Delay(Delayed):
         depth = self.depth
         x = self.accept(x)
         history = self.history(x, state)
+        if self.spreads:
+            return self._blur(history), self.next_state(history)
         k, part = self.taps()
         part = part.to(x.dtype)
         ends = torch.arange(depth, depth + x.shape[0], device=x.device)
@@ -69,6 +81,20 @@ class Delay(Delayed):
         y = (1 - part) * history.gather(0, index) + part * history.gather(0, index - 1)
         return y, self.next_state(history)
 
+    def _blur(self, history: Tensor) -> Tensor:
+        """The sum over past steps, each with its share of the Gaussian."""
+        features = history.shape[2:]
+        kernel = self.gaussian().to(history.dtype)
+        kernel = kernel.expand(*features, kernel.shape[-1]).reshape(-1, 1, kernel.shape[-1])
+        rows = history.flatten(2).permute(1, 2, 0)
+        y = functional.conv1d(rows, kernel, groups=len(kernel))
+        return y.permute(2, 0, 1).unflatten(2, features)
+
     def part(self) -> StepDelayed:
         assert self.shape is not None
+        if self.spreads:
+            raise BackendError(
+                "Delay: the layer must be in evaluation mode to be compiled, got training with "
+                f"spread={self.spread}. Call net.eval() first."
+            )
         return StepDelayed(*self.taps(), self.shape, self.depth)

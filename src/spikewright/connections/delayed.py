@@ -28,19 +28,27 @@ class Delayed(Connection):
         fraction: delay / maximum, a parameter if learnable, else a buffer.
         maximum: longest delay that can be held, s.
         rounded: whether delays act rounded to whole steps; may be changed between runs.
+        spread: standard deviation, in steps, of the Gaussian around each delay while training;
+            ``None`` for none. May be changed between runs.
     """
 
     fraction: Tensor
     maximum_ps: Tensor
 
     def add_delays(
-        self, delays: DelayValues, maximum: float | None, learnable: bool, rounded: bool
+        self,
+        delays: DelayValues,
+        maximum: float | None,
+        learnable: bool,
+        rounded: bool,
+        spread: float | None,
     ) -> None:
         """Check the delays (s) and make ``fraction`` of them."""
         where = type(self).__name__
+        self.spread = check_spread(where, spread, learnable)
         values = check_delays(where, delays)
         self.maximum = check_maximum(where, values, maximum, learnable)
-        self.rounded = rounded
+        self.rounded = rounded or spread is not None
         fraction = (values / (self.maximum or 1.0)).to(torch.get_default_dtype())
         if learnable:
             self.fraction = nn.Parameter(fraction)
@@ -86,6 +94,23 @@ class Delayed(Connection):
             offset = target - steps
         return k.long(), steps + offset - k
 
+    @property
+    def spreads(self) -> bool:
+        """Whether the Gaussian acts: in training, where there is one."""
+        return self.training and self.spread is not None
+
+    def gaussian(self) -> Tensor:
+        """Share of each past step in y[t], the last one that of x[t]: (*delays, depth + 1).
+
+        exp(-(k - delay / dt)^2 / (2 spread^2)) for a step k back, over the sum of all.
+        """
+        assert self.spread is not None
+        depth = self.depth
+        back = torch.arange(depth, -1, -1, device=self.fraction.device)
+        steps = inward_clamp(self.fraction) * (self.maximum / self._bound_dt())
+        distance = (back - steps.unsqueeze(-1)) / self.spread
+        return torch.softmax(-0.5 * distance * distance, -1)
+
     def history(self, x: Tensor, state: State) -> Tensor:
         """The ring buffer (zeros at a fresh start) before ``x``: (depth + time, batch, *n)."""
         shape = (x.shape[1], self.depth, *x.shape[2:])
@@ -111,6 +136,8 @@ class Delayed(Connection):
     def extra_repr(self) -> str:
         text = f"delays={tuple(self.fraction.shape)}, maximum={format_seconds(self.maximum)}"
         text += ", learnable=True" if self.learnable else ""
+        if self.spread is not None:
+            return f"{text}, spread={self.spread:g}"
         return text + (", rounded=True" if self.rounded else "")
 
     def _bound_dt(self) -> float:
@@ -202,6 +229,23 @@ def check_maximum(where: str, values: Tensor, maximum: float | None, learnable: 
             f"got {format_seconds(largest)}. Shorten them or raise maximum."
         )
     return float(maximum)
+
+
+def check_spread(where: str, spread: float | None, learnable: bool) -> float | None:
+    """The spread if it is ``None`` or positive, and the delays learnable; else ParameterError."""
+    if spread is None:
+        return None
+    if not learnable:
+        raise ParameterError(
+            f"{where}: spread must be left out where delays are not learnable, got {spread!r}. "
+            "Pass learnable=True with it."
+        )
+    if not 0 < spread < math.inf:
+        raise ParameterError(
+            f"{where}: spread must be a positive number of steps, got {spread!r}. "
+            "Pass for example spread=5.0."
+        )
+    return float(spread)
 
 
 def check_broadcast(where: str, given: Shape, needed: Shape, axes: str) -> None:

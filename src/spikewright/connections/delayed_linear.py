@@ -30,6 +30,8 @@ class DelayedLinear(AllToAll, Delayed):
             Learnable delays stay between 0 and this.
         learnable: whether delays are parameters, with the gradient of the interpolation.
         rounded: use whole steps.
+        spread: standard deviation, in steps, of a Gaussian around each delay while training; see
+            `Delay`.
         bias: whether to add a learnable b.
 
     Shapes: x (time, batch, in_features) to (time, batch, out_features). State: the last inputs,
@@ -37,11 +39,13 @@ class DelayedLinear(AllToAll, Delayed):
 
     Raises:
         ParameterError: a delay is negative, NaN, infinite or above ``maximum``; a size is no
-            positive integer.
+            positive integer; ``spread`` is not positive or its delays not learnable.
         NetworkError: the layer is called before it has a dt.
 
     Source: Hammouamri et al. 2024, "Learning delays in spiking neural networks using dilated
-    convolutions with learnable spacings", ICLR.
+    convolutions with learnable spacings", ICLR. Theirs is the Gaussian: normalised, shrunk from
+    half the longest delay to 0.5 steps in the first quarter of training, and delays rounded in
+    evaluation (from memory).
 
     >>> layer = DelayedLinear(3, 2, delays=torch.rand(2, 3) * 20e-3, maximum=25e-3)
     >>> layer.build((3,), dt=1e-3)
@@ -51,7 +55,7 @@ class DelayedLinear(AllToAll, Delayed):
     (torch.Size([10, 4, 2]), torch.Size([4, 25, 3]))
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - that of Linear, and what a delay has
         self,
         in_features: int | None,
         out_features: int,
@@ -60,11 +64,12 @@ class DelayedLinear(AllToAll, Delayed):
         *,
         learnable: bool = False,
         rounded: bool = False,
+        spread: float | None = None,
         bias: bool = True,
     ) -> None:
         super().__init__()
         self.out_features = positive("DelayedLinear", "out_features", out_features)
-        self.add_delays(delays, maximum, learnable, rounded)
+        self.add_delays(delays, maximum, learnable, rounded, spread)
         self.add_weights(in_features, out_features, bias)
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -89,6 +94,8 @@ class DelayedLinear(AllToAll, Delayed):
 
     def _kernel(self, depth: int) -> Tensor:
         """The taps (out, in, depth + 1); the last one meets x[t]."""
+        if self.spreads:
+            return self.weight.unsqueeze(-1) * self.gaussian().to(self.weight.dtype)
         k, part = (value.expand_as(self.weight) for value in self.taps())
         part = part.to(self.weight.dtype)
         taps = torch.stack([self.weight * (1 - part), self.weight * part], -1)

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikewright.data.cochlea import Cochlea as Cochlea
     from spikewright.data.fashion_mnist import FashionMNIST as FashionMNIST
     from spikewright.data.free_spoken_digits import FreeSpokenDigits as FreeSpokenDigits
     from spikewright.data.mnist import MNIST as MNIST
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from spikewright.data.registry import fetch as fetch
     from spikewright.data.registry import info as info
     from spikewright.data.registry import verify as verify
+    from spikewright.data.shd import SHD as SHD
+    from spikewright.data.shd import SSC as SSC
+    from spikewright.data.spike_patterns import SpikePatterns as SpikePatterns
     from spikewright.data.split import DataSet as DataSet
     from spikewright.data.split import Split as Split
+    from spikewright.data.spoken_digit_spikes import SpokenDigitSpikes as SpokenDigitSpikes
     from spikewright.data.store import data_folder as data_folder
     from spikewright.data.yin_yang import YinYang as YinYang
 
@@ -29,7 +34,12 @@ EXPORTS = {
     "MNIST": "mnist",
     "FashionMNIST": "fashion_mnist",
     "FreeSpokenDigits": "free_spoken_digits",
+    "SpokenDigitSpikes": "spoken_digit_spikes",
+    "Cochlea": "cochlea",
+    "SHD": "shd",
+    "SSC": "shd",
     "NMNIST": "nmnist",
+    "SpikePatterns": "spike_patterns",
     "DATASETS": "registry",
     "dataset_class": "registry",
     "fetch": "registry",

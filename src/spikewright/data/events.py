@@ -12,7 +12,12 @@ All numbers are big-endian.
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +103,7 @@ def read_bs1(path: str | Path, units: int) -> Events:
 
 
 def read_hdf5(path: str | Path, units: int = 700) -> tuple[list[Events], NDArray[np.int64]]:
-    """Read an HDF5 file laid out as the Spiking Heidelberg Digits.
+    """Read an HDF5 file laid out as the Spiking Heidelberg Digits, packed with gzip or not.
 
     Returns:
         the recordings, shape (units,), and their labels, (recordings,).
@@ -107,20 +112,44 @@ def read_hdf5(path: str | Path, units: int = 700) -> tuple[list[Events], NDArray
         DataError: absent, no HDF5, without one of the three entries, or with unequal counts.
         MissingDependency: h5py is not installed.
     """
+    with open_hdf5(path) as file:
+        return list(recordings_of(file, units, str(path))), np.asarray(file["labels"], np.int64)
+
+
+@contextmanager
+def open_hdf5(path: str | Path) -> Iterator[Any]:
+    """An HDF5 file open for reading; one that ends in .gz is unpacked in memory.
+
+    Raises:
+        DataError: absent, or at any fault that h5py finds while the file is open.
+        MissingDependency: h5py is not installed.
+    """
     h5py = optional.require("h5py")
-    if not Path(path).is_file():
+    path = Path(path)
+    if not path.is_file():
         raise DataError(f"data: file {path} must exist, got nothing there. Check the path.")
+    packed = path.suffix == ".gz"
     try:
-        with h5py.File(path, "r") as file:
-            times = list(file["spikes/times"])
-            index = list(file["spikes/units"])
-            labels = np.asarray(file["labels"], dtype=np.int64)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as cause:
+        content = io.BytesIO(gzip.decompress(path.read_bytes())) if packed else path
+        with h5py.File(content, "r") as file:
+            yield file
+    except DataError:
+        raise
+    except (OSError, EOFError, zlib.error, KeyError, RuntimeError, ValueError, TypeError) as cause:
         raise damaged(path, f"what h5py cannot read as SHD ({cause})") from cause
+
+
+def recordings_of(file: Any, units: int, where: str) -> Iterator[Events]:
+    """The recordings of an open HDF5 file, one by one; shape (units,).
+
+    Raises:
+        DataError: unequal counts of times, units and labels, or a recording that does not fit.
+    """
+    times, index, labels = (file[name] for name in ("spikes/times", "spikes/units", "labels"))
     if not len(times) == len(index) == len(labels):
-        raise damaged(path, f"{len(times)} times, {len(index)} units, {len(labels)} labels")
-    pairs = zip(times, index, strict=True)
-    return [_channel_events(*pair, units, str(path)) for pair in pairs], labels
+        raise damaged(where, f"{len(times)} times, {len(index)} units, {len(labels)} labels")
+    for pair in zip(times, index, strict=True):
+        yield _channel_events(*pair, units, where)
 
 
 def step_of(times: NDArray[np.float64], dt: float) -> NDArray[np.int64]:

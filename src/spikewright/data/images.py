@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from spikewright.coding.constant import Constant
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.data.idx import read_idx
-from spikewright.data.split import Arrays, Split, checked_count, hold_out, limited
+from spikewright.data.split import Arrays, Sequences, Split, checked_count, hold_out, limited
 from spikewright.data.store import DataFile, DataSource, damaged, locate
 from spikewright.errors import ParameterError, ShapeError
 from spikewright.units import check_dt, format_seconds
@@ -27,21 +28,24 @@ SIDE = 28
 
 
 class Encoder(Protocol):
-    """Turns values in [0, 1], (batch, *features), into (steps, batch, *features)."""
+    """Turns values in [0, 1], (batch, *features), into (steps, batch, *features) or spikes."""
 
     @property
     def steps(self) -> int: ...
     @property
     def dt(self) -> float: ...
-    def __call__(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
+    def __call__(
+        self, values: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor | SpikeTimes: ...
 
 
 class ImageSet:
     """Images of 28 x 28 pixels in ten classes.
 
     Args:
-        encoder: turns pixel values into a sequence by batch, with its own ``steps`` and ``dt``;
-            ``None`` holds each pixel's value over time, as a constant current.
+        encoder: turns pixel values into a sequence by batch, or into spikes at exact times, with
+            its own ``steps`` and ``dt``; ``None`` holds each pixel's value over time, as a
+            constant current.
         steps: time steps; default the encoder's, else 25.
         dt: time step, s; default the encoder's, else 1 ms.
         folder: folder with the files; default as for :func:`spikewright.data.data_folder`.
@@ -120,15 +124,20 @@ class ImageSplit(Split):
     def shape(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Feature shape of a batch; an encoder may change it (population code)."""
         stream = torch.Generator().manual_seed(0)
-        return tuple(self._encoder(torch.zeros(1, *self._shape), generator=stream).shape[2:])
+        encoded = self._encoder(torch.zeros(1, *self._shape), generator=stream)
+        return encoded.shape if isinstance(encoded, SpikeTimes) else tuple(encoded.shape[2:])
 
-    def _encode(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _encode(self, index: Tensor, generator: torch.Generator | None) -> Sequences:
         pixels = self.values[index].view(len(index), *self._shape).float().div_(255.0)
         encoded = self._encoder(pixels, generator=generator)
-        if encoded.shape[:2] != (self.steps, len(index)):
+        if isinstance(encoded, SpikeTimes):
+            made = (encoded.steps(self._encoder.dt), encoded.batch)
+        else:
+            made = tuple(encoded.shape[:2])
+        if made != (self.steps, len(index)):
             raise ShapeError(
                 f"{type(self._encoder).__name__}: output must begin with (steps, batch) = "
-                f"{(self.steps, len(index))}, got {tuple(encoded.shape)}. Correct the encoder."
+                f"{(self.steps, len(index))}, got {made}. Correct the encoder."
             )
         return encoded
 

@@ -17,7 +17,11 @@ CLASSES = {
     "mnist": ("mnist", "MNIST"),
     "fashion-mnist": ("fashion_mnist", "FashionMNIST"),
     "free-spoken-digits": ("free_spoken_digits", "FreeSpokenDigits"),
+    "spoken-digit-spikes": ("spoken_digit_spikes", "SpokenDigitSpikes"),
+    "shd": ("shd", "SHD"),
+    "ssc": ("shd", "SSC"),
     "nmnist-small": ("nmnist", "NMNIST"),
+    "spike-patterns": ("spike_patterns", "SpikePatterns"),
 }
 
 

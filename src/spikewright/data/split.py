@@ -10,10 +10,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import ParameterError, ShapeError
 
 Arrays = tuple[Tensor, Tensor]
 """Samples, first axis the sample, and their classes (samples,) int64."""
+
+Sequences = Tensor | SpikeTimes
+"""A batch on a time grid, (time, batch, *features), or as spikes at exact times."""
 
 
 class DataSet(Protocol):
@@ -74,7 +78,7 @@ class Split(ABC):
 
     def batch(
         self, index: Tensor | Sequence[int], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Sequences, Tensor]:
         """Encode the samples named by ``index``.
 
         Args:
@@ -82,7 +86,8 @@ class Split(ABC):
             generator: random stream of encoders that draw; ``None`` is torch's own.
 
         Returns:
-            x of (time, batch, *features) float32 and their classes, (batch,) int64.
+            x of (time, batch, *features) float32, or as `SpikeTimes` where the data set hands out
+            exact times, and their classes, (batch,) int64.
 
         Raises:
             ShapeError: the index is empty, not of one axis, not whole numbers or out of range.
@@ -91,8 +96,8 @@ class Split(ABC):
         return self._encode(index, generator), self.targets[index]
 
     @abstractmethod
-    def _encode(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
-        """The samples ``index`` as (time, batch, *features)."""
+    def _encode(self, index: Tensor, generator: torch.Generator | None) -> Sequences:
+        """The samples ``index`` as (time, batch, *features) or as exact times."""
 
     def _checked(self, index: Tensor) -> Tensor:
         whole = not (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool)

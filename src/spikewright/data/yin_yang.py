@@ -10,13 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spikewright.data.split import Arrays, Split, checked_count
+from spikewright.coding.spike_times import SpikeTimes
+from spikewright.data.split import Arrays, Sequences, Split, checked_count
 from spikewright.data.store import DataSource
 from spikewright.errors import DataError, ParameterError, ShapeError
 from spikewright.units import check_dt, format_seconds
 
 RADIUS = 0.5
 EYE_RADIUS = 0.1
+ROUNDING = 1e-9
+"""38 * 1e-6 lies below 38e-6."""
 PUBLISHED_SHA256 = "d8337314c20ad10e904fef825451f951589728835d6368b75471d720bbf0648c"
 
 
@@ -77,7 +80,10 @@ def _draw(random: np.random.RandomState, goal: int) -> tuple[float, float]:
 class YinYang:
     """Yin-Yang: a point (x, y) in a disc, as one spike each on x, y, 1 - x, 1 - y and a bias.
 
-    t = t_early + value (t_late - t_early), rounded to the grid.
+    t = t_early + value (t_late - t_early), rounded to the grid, or exact.
+
+    On a grid of 1 µs points of different classes share their steps, and about 2.5 % of the points
+    cannot be told apart; exact times have no such limit.
 
     The points are drawn with NumPy's legacy generator by rejection, class first, so that classes
     are balanced; with the default sizes and seeds they equal the published arrays bit for bit.
@@ -93,15 +99,19 @@ class YinYang:
         bias: whether there is a fifth, bias channel.
         sizes: samples in train, validation and test.
         seeds: seeds of train, validation and test; equal ones would give overlapping sets.
+        exact: hand out `SpikeTimes`, of a trial of ``steps * dt`` seconds, not spikes on the grid.
 
     Raises:
-        ParameterError: a time lies outside the grid, or sizes or seeds do not fit.
+        ParameterError: a time lies outside the grid or trial, or sizes or seeds do not fit.
 
     Source: Kriener, Göltz, Petrovici, arXiv:2102.08211 (NICE 2022).
 
     >>> x, y = YinYang(sizes=(100, 10, 10)).train.batch([0, 1])
     >>> tuple(x.shape), x.sum(0).tolist()[0], y.tolist()
     ((38, 2, 5), [1.0, 1.0, 1.0, 1.0, 1.0], [2, 1])
+    >>> data = YinYang(exact=True, bias=False)
+    >>> data.encode(torch.tensor([[0.25, 0.51]])).times.mul(1e6).round(decimals=3).tolist()
+    [8.0, 13.76, 14.24, 20.0]
     """
 
     classes = ("yin", "yang", "dot")
@@ -125,12 +135,15 @@ class YinYang:
         bias: bool = True,
         sizes: tuple[int, int, int] = (5000, 1000, 1000),
         seeds: tuple[int, int, int] = (42, 41, 40),
+        *,
+        exact: bool = False,
     ) -> None:
         self.name = self.source.name
         self.dt = check_dt("YinYang", dt)
         self.steps = checked_count("YinYang", "steps", steps) or steps
         self.times = (t_early, t_late, t_bias)
         self.bias = bias
+        self.exact = exact
         self._check_times()
         _check_sets(sizes, seeds)
         self.train, self.validation, self.test = (
@@ -139,12 +152,13 @@ class YinYang:
 
     def _check_times(self) -> None:
         t_early, t_late, _ = self.times
+        place = "in the trial" if self.exact else "on the grid"
+        last = self.duration if self.exact else (self.steps - 1) * self.dt
         for name, time in zip(("t_early", "t_late", "t_bias"), self.times, strict=True):
-            if not (time >= 0 and round(time / self.dt) < self.steps):
+            if not (time >= 0 and self._fits(time)):
                 raise ParameterError(
-                    f"YinYang: {name} must lie on the grid, 0 to "
-                    f"{format_seconds((self.steps - 1) * self.dt)}, got {format_seconds(time)}. "
-                    "Use more steps or another dt."
+                    f"YinYang: {name} must lie {place}, 0 to {format_seconds(last)}, got "
+                    f"{format_seconds(time)}. Use more steps or another dt."
                 )
         if not t_early < t_late:
             raise ParameterError(
@@ -152,14 +166,24 @@ class YinYang:
                 f"{format_seconds(t_early)}. Value 0 spikes at t_early, value 1 at t_late."
             )
 
-    def encode(self, points: Tensor) -> Tensor:
+    def _fits(self, time: float) -> bool:
+        if self.exact:
+            return time <= self.duration * (1 + ROUNDING)
+        return round(time / self.dt) < self.steps
+
+    @property
+    def duration(self) -> float:
+        """Length of a trial, s."""
+        return self.steps * self.dt
+
+    def encode(self, points: Tensor) -> Sequences:
         """Spikes for points of the plane, such as a grid that decision boundaries are drawn on.
 
         Args:
             points: (points, 2), x and y, each 0 to 1.
 
         Returns:
-            (time, points, channels), as the splits hand out their samples.
+            (time, points, channels) or `SpikeTimes`, as the splits hand out their samples.
 
         Raises:
             ShapeError: another shape, or a coordinate outside 0 to 1.
@@ -178,19 +202,23 @@ class YinYang:
             )
         return self.spikes(torch.cat([points, 1 - points], dim=1).double())
 
-    def spikes(self, values: Tensor) -> Tensor:
-        """Spikes for (samples, 4) values x, y, 1 - x, 1 - y: (time, samples, channels)."""
-        steps = self.spike_steps(values)
+    def spikes(self, values: Tensor) -> Sequences:
+        """Spikes for (samples, 4) values x, y, 1 - x, 1 - y: (time, samples, channels) or exact."""
+        times = self.spike_times(values)
+        if self.exact:
+            # Rounding may carry the last one past the end.
+            return SpikeTimes.from_first(times.clamp(max=self.duration), self.duration)
+        steps = torch.round(times / self.dt).long()
         spikes = torch.zeros(self.steps, *steps.shape)
         return spikes.scatter_(0, steps[None], 1.0)
 
-    def spike_steps(self, values: Tensor) -> Tensor:
-        """Grid index of each channel's spike, (samples, channels) int64."""
+    def spike_times(self, values: Tensor) -> Tensor:
+        """Time of each channel's spike, (samples, channels) float64, s."""
         t_early, t_late, t_bias = self.times
         times = t_early + values * (t_late - t_early)
         if self.bias:
             times = torch.cat([times, times.new_full((len(values), 1), t_bias)], dim=1)
-        return torch.round(times / self.dt).long()
+        return times
 
 
 class YinYangSplit(Split):
@@ -200,7 +228,7 @@ class YinYangSplit(Split):
         super().__init__(partial(_tensors, size, seed), data.steps, (5 if data.bias else 4,))
         self._data = data
 
-    def _encode(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _encode(self, index: Tensor, generator: torch.Generator | None) -> Sequences:
         return self._data.spikes(self.values[index])
 
 

@@ -13,7 +13,6 @@ import functools
 import hashlib
 import importlib.util
 import json
-import os
 import platform
 import shutil
 import sys
@@ -29,9 +28,8 @@ import numba
 import numpy as np
 import torch
 
-from spikewright.files import write_atomically
+from spikewright.files import cache_root, write_atomically
 
-CACHE_VARIABLE = "SPIKEWRIGHT_CACHE"
 Kernel = Callable[..., None]
 
 
@@ -52,7 +50,7 @@ def cache_folder() -> Path:
         engine_version(),
     )
     tag = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-    folder = _root() / "kernels" / tag
+    folder = cache_root() / "kernels" / tag
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -119,15 +117,6 @@ def load_kernels(source: str, name: str) -> ModuleType:
 def is_cached(source: str, name: str) -> bool:
     """Whether a compiled kernel for ``source`` lies on disk."""
     return (cache_folder() / f"{name}_{_sha256(source.encode())[:24]}" / "manifest.json").exists()
-
-
-def _root() -> Path:
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("spikewright")
 
 
 def _files(folder: Path) -> list[Path]:

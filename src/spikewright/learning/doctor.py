@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.errors import RuleError
 from spikewright.learning.rule import Batch, Rule
@@ -84,14 +85,16 @@ class _Probe(SurrogateGradient):
         return inside / max(1, places), active / max(1, places)
 
 
-def doctor(network: Network, batch: Batch | tuple[Tensor, Tensor], rule: Rule) -> Diagnosis:
+def doctor(
+    network: Network, batch: Batch | tuple[Tensor | SpikeTimes, Tensor], rule: Rule
+) -> Diagnosis:
     """Examine a network on one batch; the network itself is not changed.
 
     Runs a copy forward and backward on the reference backend with the rule's own loss and, if it
     has one, surrogate.
 
     Args:
-        batch: input (time, batch, *features) and targets (batch,).
+        batch: input (time, batch, *features) or spike times, and targets (batch,).
         rule: the learning rule, for its loss; one with a ``loss_of(network, batch)``.
 
     Raises:
@@ -109,7 +112,7 @@ def doctor(network: Network, batch: Batch | tuple[Tensor, Tensor], rule: Rule) -
             f"doctor: rule must have a loss_of(network, batch), got {type(rule).__name__}. "
             "Pass a rule with a loss, such as Surrogate()."
         )
-    x, y = batch
+    x, y = network.to_floating(batch[0]), batch[1]
     patient, examiner = copy.deepcopy(network), copy.copy(rule)
     probes = _instrument(patient, getattr(rule, "surrogate", None))
     if getattr(rule, "surrogate", None) is not None:
@@ -118,7 +121,7 @@ def doctor(network: Network, batch: Batch | tuple[Tensor, Tensor], rule: Rule) -
         parameter.grad = None
     with torch.enable_grad(), torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
         # With a gradient for the input the backward pass reaches layers without weights before.
-        x = patient.to_floating(x).detach().requires_grad_()
+        x = x.detach().requires_grad_()
         loss, run = examiner.loss_of(patient, Batch(x, y))  # type: ignore[attr-defined]
         loss.backward()
     found = [_health(patient, name, probes[name], run.records[name]["spikes"]) for name in probes]

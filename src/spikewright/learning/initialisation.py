@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.connections import AvgPool2d, Delay, Dropout, Flatten, MaxPool2d, SumPool2d
 from spikewright.engine.checks import check_sequence
 from spikewright.engine.layer import Layer
@@ -22,7 +23,9 @@ _SCALES = (AvgPool2d, Delay, Dropout, Flatten, MaxPool2d, SumPool2d)
 """Layers whose output grows by a factor if their input does; weights are scaled through them."""
 
 
-def aim_rates(network: Network, x: Tensor, rate: float = DEFAULT_RATE) -> dict[str, float]:
+def aim_rates(
+    network: Network, x: Tensor | SpikeTimes, rate: float = DEFAULT_RATE
+) -> dict[str, float]:
     """Scale fresh weights so that each spiking layer fires ``rate`` spikes a step and neuron.
 
     Layer by layer, from the input on: weight and bias of the connections that lead into a spiking
@@ -33,7 +36,7 @@ def aim_rates(network: Network, x: Tensor, rate: float = DEFAULT_RATE) -> dict[s
     random streams stay as they are.
 
     Args:
-        x: a batch of typical input, (time, batch, *features).
+        x: a batch of typical input, (time, batch, *features) or spike times.
         rate: spikes per step and neuron, between 0 and 1.
 
     Returns:
@@ -53,6 +56,8 @@ def aim_rates(network: Network, x: Tensor, rate: float = DEFAULT_RATE) -> dict[s
         raise ParameterError(
             f"aim_rates: rate must be between 0 and 1 spikes a step, got {rate!r}. Use 0.05."
         )
+    if isinstance(x, SpikeTimes):
+        x = network.to_floating(x)
     check_sequence("aim_rates", x, network.shape)
     if network.shape is None:
         network.build(x.shape[2:])

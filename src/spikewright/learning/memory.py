@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.borrow import in_mode, streams_kept
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.engine import memory
 from spikewright.engine.forward import forward_by
 from spikewright.engine.segments import cut_as_for
@@ -56,7 +57,7 @@ def estimate_memory(
     batch: int,
     *,
     rule: Rule | None = None,
-    x: Tensor | None = None,
+    x: Tensor | SpikeTimes | None = None,
     density: float = DENSITY,
 ) -> MemoryEstimate:
     """The memory that a training step will take, on the CPU; the network is not changed.
@@ -71,8 +72,8 @@ def estimate_memory(
         batch: samples in one training step.
         rule: how the network learns, with its ``memory`` and ``truncate``; by default
             ``Surrogate()``.
-        x: input of at least one sample, (time, batch, *features), to be like; it is repeated to
-            ``steps`` steps. Without it the input is spikes at random.
+        x: input of at least one sample, (time, batch, *features) or spike times, to be like; it is
+            repeated to ``steps`` steps. Without it the input is spikes at random.
         density: share of ones in those.
 
     Raises:
@@ -92,7 +93,7 @@ def estimate_memory(
         step = _Step(copy.deepcopy(network), rule, _outputs(network))
         few = max(1, min(max(FEWEST, batch // SHARE), batch // 2))
         while True:
-            sample = _sample(network, steps, 2 * few, x, density)
+            sample = _sample(network, (steps, 2 * few), x, density)
             traces = step.watched(sample[:, :few]), step.watched(sample)
             if traces[0].like(traces[1]) or 4 * few > batch:
                 return _extrapolate(*traces, batch / few - 1)
@@ -143,19 +144,23 @@ def _outputs(network: Network) -> int:
     return network.build(network.shape)[0]
 
 
-def _sample(network: Network, steps: int, samples: int, x: Tensor | None, density: float) -> Tensor:
+def _sample(
+    network: Network, sizes: tuple[int, int], x: Tensor | SpikeTimes | None, density: float
+) -> Tensor:
     """(steps, samples, *features)."""
     assert network.shape is not None
+    steps, samples = sizes
     if x is None:
         values = torch.rand(steps, samples, *network.shape) < density
         return network.to_floating(values)
+    x = network.to_floating(x)
     if tuple(x.shape[2:]) != network.shape or 0 in x.shape[:2]:
         raise ShapeError(
             f"estimate_memory: x must be (time, batch, *{network.shape}), got {tuple(x.shape)}. "
             "Pass an input as the network takes it."
         )
     times, rows = torch.arange(steps) % len(x), torch.arange(samples) % x.shape[1]
-    return network.to_floating(x.detach()[times][:, rows])
+    return x.detach()[times][:, rows]
 
 
 def _extrapolate(few: Trace, more: Trace, share: float) -> MemoryEstimate:

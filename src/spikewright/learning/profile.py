@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from spikewright.borrow import streams_kept
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.engine.layer import Layer
 from spikewright.engine.products.events import active_of, events_of, hand_on
 from spikewright.engine.surrogate import SurrogateGradient
@@ -88,7 +89,11 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
 
 
 def profile(
-    network: Network, x: Tensor, *, surrogate: SurrogateGradient | None = None, repeats: int = 5
+    network: Network,
+    x: Tensor | SpikeTimes,
+    *,
+    surrogate: SurrogateGradient | None = None,
+    repeats: int = 5,
 ) -> Profile:
     """Run a batch forward and backward, layer by layer; the network itself is not changed.
 
@@ -98,7 +103,7 @@ def profile(
     search of ``x`` itself for events happens in the first.
 
     Args:
-        x: (time, batch, *features).
+        x: (time, batch, *features) or spike times.
         surrogate: in place of each neuron's own, as a rule does it; ``None`` leaves those.
         repeats: runs that are timed, at least 1.
 

@@ -9,7 +9,7 @@ layer is a mean over what is left of neurons and batch, and the terms of the lay
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ParameterError, ShapeError, nearest
+from spikewright.network import Network
 
 UNITS = ("count", "step")
 GROUPS = ("neuron", "population")
@@ -211,6 +212,18 @@ class TargetRate(SpikeRate):
     def penalty(self, activity: Tensor) -> Tensor:
         """(activity - target)^2."""
         return (activity - self.target) ** 2
+
+
+def check_layers(regularisers: Iterable[SpikeRate], network: Network) -> list[str]:
+    """One line for each layer that a regulariser names and that does not spike; else empty."""
+    spiking = [name for name, layer in network.layers.items() if layer.spiking]
+    return [
+        f"layer {name!r}: {type(regulariser).__name__} acts on it, but it is no spiking layer. "
+        f"{nearest(name, spiking)}"
+        for regulariser in regularisers
+        for name in regulariser.layers or ()
+        if name not in spiking
+    ]
 
 
 REGULARISERS: dict[str, type[Any]] = {

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from spikewright.coding.spike_times import SpikeTimes, sample_count
+
 RuleState = Any
 """A value that a checkpoint can hold: tensors, plain values (``None``, bool, int, float, str) and
 dicts (keys str or int), lists, tuples and named tuples of them, nested as deep as needed."""
@@ -28,12 +30,17 @@ weighted by their sizes is the exact mean over the data.
 
 
 class Batch(NamedTuple):
-    """One batch: ``x`` is (time, batch, *features), ``y`` the targets:
-    classes (batch,), or signals (time, batch, *n).
+    """One batch: ``x`` is (time, batch, *features), or `SpikeTimes` where the data has no grid;
+    ``y`` the targets: classes (batch,), or signals (time, batch, *n).
     """
 
-    x: Tensor
+    x: Tensor | SpikeTimes
     y: Tensor
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return sample_count(self.x)
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from spikewright.borrow import streams_kept
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.engine.activity import activity_noted
 from spikewright.engine.checks import check_finite, check_in_graph, check_sequence
 from spikewright.engine.custom_ops.enrolled import enrol
@@ -115,11 +116,14 @@ class Network(nn.Module):
                 raise type(cause)(f"network: layer {name!r}: {cause}") from cause
         return shapes[next(reversed(shapes))]
 
-    def forward(self, x: Tensor, state: NetworkState | None = None) -> tuple[Tensor, NetworkState]:
+    def forward(
+        self, x: Tensor | SpikeTimes, state: NetworkState | None = None
+    ) -> tuple[Tensor, NetworkState]:
         """Run the network over a sequence.
 
         Args:
-            x: (time, batch, *features); integers are converted.
+            x: (time, batch, *features); integers are converted. `SpikeTimes` are put on the
+                grid of dt.
             state: what an earlier call returned for the same samples; ``None`` starts afresh.
                 Two runs of T1 and T2 steps equal one of T1 + T2.
 
@@ -135,7 +139,7 @@ class Network(nn.Module):
 
     def run(
         self,
-        x: Tensor,
+        x: Tensor | SpikeTimes,
         state: NetworkState | None = None,
         record: Iterable[str] = ("spikes",),
         memory: Memory = "full",
@@ -157,6 +161,8 @@ class Network(nn.Module):
             NetworkError: the sequence must run in parts, and a layer needs all of it at once.
         """
         record = tuple(record)
+        if isinstance(x, SpikeTimes):
+            x = self.to_floating(x)
         if torch.compiler.is_dynamo_compiling():
             from spikewright.engine.custom_ops.in_graph import run_in_graph
 
@@ -261,9 +267,9 @@ class Network(nn.Module):
             for target, sources in self.sources.items()
         )
 
-    def explain(self, x: Tensor) -> str:
+    def explain(self, x: Tensor | SpikeTimes) -> str:
         """A line for each layer: what runs it for the input ``x``, and why. Runs the network."""
-        x = self._accept(x, None)
+        x = self._accept(self.to_floating(x), None)
         width = max(map(len, self.layers))
         lines = [f"{'network':<{width}}  dt {format_seconds(self.dt)}, input {tuple(x.shape)}"]
         values: dict[str, Tensor] = {INPUT: x}
@@ -344,21 +350,24 @@ class Network(nn.Module):
             self.check_state(state, x.shape[1])
         return x
 
-    def to_floating(self, x: Tensor) -> Tensor:
-        """``x``, integers and booleans converted to the dtype of the network's weights.
+    def to_floating(self, x: Tensor | SpikeTimes) -> Tensor:
+        """``x`` on the grid, what is not floating in the dtype of the network's weights.
 
         Raises:
-            ShapeError: ``x`` is complex.
+            ShapeError: ``x`` is complex, or spike times of a trial that is no whole number of dt.
         """
+        if isinstance(x, SpikeTimes):
+            return x.raster(self.dt, self._weight_dtype())
         if x.is_complex():
             raise ShapeError(
                 f"network: input must be real, got {x.dtype}. Pass real and imaginary part as "
                 "features of their own."
             )
-        if x.is_floating_point():
-            return x
+        return x if x.is_floating_point() else x.to(self._weight_dtype())
+
+    def _weight_dtype(self) -> torch.dtype:
         known = (p.dtype for p in self.parameters() if p.is_floating_point())
-        return x.to(next(known, torch.get_default_dtype()))
+        return next(known, torch.get_default_dtype())
 
     def extra_repr(self) -> str:
         return f"dt={format_seconds(self.dt)}"

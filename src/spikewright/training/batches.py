@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright import seeding
+from spikewright.coding.spike_times import SpikeTimes, sample_count, take_samples
 from spikewright.errors import DataError, SettingsError
 from spikewright.learning import processes
 from spikewright.learning.rule import Batch
@@ -29,8 +30,8 @@ class Split(Protocol):
 
     def batch(
         self, index: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Samples ``index`` as x, (time, batch, *features), and y.
+    ) -> tuple[Tensor | SpikeTimes, Tensor]:
+        """Samples ``index`` as x, (time, batch, *features) or `SpikeTimes`, and y.
 
         y is classes, (batch,), or for losses between signals (time, batch, *outputs).
         """
@@ -63,20 +64,35 @@ def draw_batch(
         index: samples of the whole batch.
         key: seed, epoch (or a word) and batch, which together seed the encoder.
         place: where the part goes.
+
+    Raises:
+        DataError: spike times of other features than the split's, or of another number of samples.
     """
     part = share(len(index), processes.rank(), processes.world_size())
     seed, epoch, step = key
     x, y = split.batch(index, seeding.generator(seed, "encode", epoch, step))
+    if isinstance(x, SpikeTimes):
+        _check_times(x, split, len(index))
     if part.start == part.stop:
         return None
-    own = y[:, part] if _is_signal(x, y) else y[part]
-    return Batch(place.to(x[:, part]), place.to(own))
+    own = y[:, part] if _is_signal(x, y, split) else y[part]
+    return Batch(place.to(take_samples(x, part)), place.to(own))
 
 
-def _is_signal(x: Tensor, y: Tensor) -> bool:
+def _is_signal(x: Tensor | SpikeTimes, y: Tensor, split: Split) -> bool:
     """Whether y is (time, batch, ...), not (batch, ...)."""
-    steps, samples = x.shape[:2]
+    samples = sample_count(x)
+    steps = getattr(split, "steps", None) if isinstance(x, SpikeTimes) else len(x)
     return y.ndim > 1 and y.shape[1] == samples and (len(y) != samples or steps == samples)
+
+
+def _check_times(x: SpikeTimes, split: Split, samples: int) -> None:
+    wanted, given = (samples, *split.shape), (x.batch, *x.shape)
+    if given != wanted:
+        raise DataError(
+            f"fit: spike times of a batch must be (samples, *features) = {wanted}, got {given}. "
+            "Correct the split's batch() or its shape."
+        )
 
 
 def check_data(network: Any, data: Data, batch_size: int) -> None:

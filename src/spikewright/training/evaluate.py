@@ -139,7 +139,7 @@ def measure(
             if batch is None:
                 continue
             metrics = rule.evaluate(network, batch, rule_state)
-            means = means.add(flat_metrics(metrics, rule), batch.x.shape[1])
+            means = means.add(flat_metrics(metrics, rule), batch.samples)
             pairs.add(batch.y, metrics.get("predictions"))
     return Evaluation(means.join().result(), pairs.count(), len(split), pairs.predictions())
 

@@ -8,13 +8,14 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, overload
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from spikewright import optional
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import SettingsError
 from spikewright.training.settings import FitSettings
 
@@ -29,8 +30,19 @@ class Place:
         self._dtype = _dtype_of(network)
         self._fabric = fabric
 
-    def to(self, x: Tensor) -> Tensor:
-        """The tensor on the device, and where it is floating in the network's precision."""
+    @overload
+    def to(self, x: Tensor) -> Tensor: ...
+
+    @overload
+    def to(self, x: Tensor | SpikeTimes) -> Tensor | SpikeTimes: ...
+
+    def to(self, x: Tensor | SpikeTimes) -> Tensor | SpikeTimes:
+        """The tensor on the device, and where it is floating in the network's precision.
+
+        Spike times keep theirs.
+        """
+        if isinstance(x, SpikeTimes):
+            return x.to(self.device)
         return x.to(self.device, self._dtype if x.is_floating_point() else x.dtype)
 
     def autocast(self) -> AbstractContextManager[Any]:

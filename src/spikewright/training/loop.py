@@ -88,7 +88,7 @@ def _train_batch(session: Session, index: Tensor) -> None:
     processes.broadcast(list(session.network.buffers()))
     flat = flat_metrics(metrics, session.rule)
     _check_loss(session, flat)
-    session.means = session.means.add(flat, batch.x.shape[1])
+    session.means = session.means.add(flat, batch.samples)
     status.step += 1
     status.total += 1
     session.read_clock()

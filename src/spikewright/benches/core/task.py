@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from spikewright.errors import SpikewrightError
 
-Net = Literal["lif", "cuba", "dense", "recurrent", "conv"]
+Net = Literal["lif", "cuba", "dense", "recurrent", "conv", "latency", "delays"]
 Action = Literal["train", "infer", "stream"]
 
 DT = 1e-3
@@ -28,7 +28,8 @@ class Task:
     Args:
         net: a single layer of neurons (``"lif"``, ``"cuba"``: with currents and learnable time
             constants), or a network of ``sizes``: inputs, hidden, outputs. For ``"conv"`` the
-            sizes are the side of the image, the channels of both convolutions, outputs.
+            sizes are the side of the image, the channels of both convolutions, outputs. For
+            ``"latency"`` and ``"delays"``, a delay each synapse, see `benches.core.latency`.
         action: ``"train"`` is forward and backward (a network also takes a step of Adam),
             ``"infer"`` forward alone, ``"stream"`` forward one step at a time, state carried on.
         steps: T.
@@ -66,7 +67,10 @@ class Task:
         if self.net == "conv":
             side, first, second, outputs = self.sizes
             shape = f"1×{side}×{side}-{first}C5-P-{second}C5-P-{outputs}"
-        kind = " recurrent" if self.net == "recurrent" else ""
+        kind = {"recurrent": " recurrent", "delays": " with learnable delays"}.get(self.net, "")
+        if self.net in ("latency", "delays"):
+            spikes = round(self.density * self.sizes[0])
+            return f"{verb}{kind} {shape}, T={self.steps} B={self.batch}, {spikes} input spikes"
         time = "" if self.action == "stream" else f"T={self.steps} "
         return f"{verb}{kind} {shape}, {time}B={self.batch}, {100 * self.density:g} % ones"
 

@@ -163,7 +163,8 @@ def _delay_options(name: str, delays: Any, reading: Reading, carried: Carried) -
         reading.notes.add(name, "assumed", f"delays act in whole steps{said}")
     maximum = carried.number("maximum", 0.0) or None
     learnable = carried.flag("learnable", False)
-    return {"maximum": maximum, "learnable": learnable, "rounded": rounded}
+    spread = carried.number("spread", 0.0) or None
+    return {"maximum": maximum, "learnable": learnable, "rounded": rounded, "spread": spread}
 
 
 def _read_delayed_weights(where: str, node: Any, shape: Shape, context: Context) -> Layer:

@@ -94,7 +94,7 @@ def _times(layer: Any, shape: Shape, more: float) -> Any:
 
 def _carry_delay(layer: Any) -> dict[str, str]:
     values = {"rounded": layer.rounded, "maximum": layer.maximum, "learnable": layer.learnable}
-    return pack(values)
+    return pack(values if layer.spread is None else {**values, "spread": layer.spread})
 
 
 def write_delayed_linear(layer: DelayedLinear, more: float = 0.0) -> list[Any]:

@@ -52,9 +52,17 @@ def cumsum(block: Any, axis: int) -> Any:
 
 def total(block: Any, axis: int) -> Any:
     """``triton.language.sum`` of a block with one axis."""
+    return _one_of(block, np.sum(block.handle.data, axis, block.handle.data.dtype, keepdims=True))
+
+
+def greatest(block: Any, axis: int) -> Any:
+    """``triton.language.max`` of a block with one axis."""
+    return _one_of(block, np.max(block.handle.data, axis, keepdims=True))
+
+
+def _one_of(block: Any, data: Any) -> Any:
+    """A number of the same type as those in a block."""
     from triton.language import tensor
     from triton.runtime.interpreter import TensorHandle
 
-    data = block.handle.data
-    added = np.sum(data, axis, dtype=data.dtype, keepdims=True)
-    return tensor(TensorHandle(added, block.handle.dtype), block.dtype)
+    return tensor(TensorHandle(data, block.handle.dtype), block.dtype)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from spikewright import seeding
 from spikewright.borrow import streams_kept
+from spikewright.coding.spike_times import SpikeTimes, sample_count, take_samples
 from spikewright.engine.forward import forward_by
 from spikewright.learning.rule import Batch, Rule
 from spikewright.network import Network
@@ -79,14 +80,14 @@ class Plane:
     Args:
         x, y: coordinates of the grid, (columns,) and (rows,).
         inside: which points are asked, (rows, columns).
-        input: their input, (time, points asked, *features).
+        input: their input, (time, points asked, *features) or spike times.
         points: the test samples in the plane, (samples, 2).
     """
 
     x: Tensor
     y: Tensor
     inside: Tensor
-    input: Tensor
+    input: Tensor | SpikeTimes
     points: Tensor
 
 
@@ -140,14 +141,16 @@ class Examiner:
         choices = None if self.plane is None else self._choose(self.plane.input, program)
         return Stage(name, note, test, program, _weights(self.network), choices)
 
-    def _choose(self, x: Tensor, program: Any) -> Tensor:
+    def _choose(self, x: Tensor | SpikeTimes, program: Any) -> Tensor:
         """The class of each sample of ``x``; the random streams are kept."""
-        targets = torch.zeros(x.shape[1], dtype=torch.int64)
+        targets = torch.zeros(sample_count(x), dtype=torch.int64)
         chosen: list[Tensor] = []
         with streams_kept(), forward_by(program):
             seeding.seed_everything(self.seed)
-            for part, known in zip(x.split(BATCH, 1), targets.split(BATCH), strict=True):
-                found = self.rule.evaluate(self.network, Batch(part, known), self.rule_state)
+            for first in range(0, len(targets), BATCH):
+                part = slice(first, first + BATCH)
+                batch = Batch(take_samples(x, part), targets[part])
+                found = self.rule.evaluate(self.network, batch, self.rule_state)
                 chosen.append(found["predictions"])
         return torch.cat(chosen)
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spikewright import seeding
+from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import SettingsError, nearest
 from spikewright.learning.initialisation import aim_rates
 from spikewright.learning.rule import Rule
@@ -113,8 +114,8 @@ class Recipe(ABC, Generic[S]):
         """Set the first weights; by default so that each layer fires at a usual rate."""
         aim_rates(network, self.first_batch(data, settings))
 
-    def first_batch(self, data: Any, settings: S) -> Tensor:
-        """Training samples to look at before training, (time, batch, *features)."""
+    def first_batch(self, data: Any, settings: S) -> Tensor | SpikeTimes:
+        """Training samples to look at before training, (time, batch, *features) or spike times."""
         stream = seeding.generator(settings.seed, "first batch")
         index = torch.randperm(len(data.train), generator=stream)[:FIRST_SAMPLES]
         return data.train.batch(index, stream)[0]

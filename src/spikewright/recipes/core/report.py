@@ -71,6 +71,7 @@ def _run_test(outcome: Outcome) -> tuple[Run, tuple[str, ...]]:
     split, network = outcome.parts.data.test, outcome.parts.network
     index = torch.arange(min(RATE_SAMPLES, len(split)))
     x, y = split.batch(index, _stream(outcome))
+    x = network.to_floating(x)
     with torch.no_grad():
         run = network.run(x)
     if not hasattr(outcome.parts.rule, "loss_of"):
@@ -186,10 +187,11 @@ def _samples(outcome: Outcome) -> list[Sample]:
     split, classes = parts.data.test, range(min(SHOWN_SAMPLES, len(parts.data.classes)))
     found = [(split.targets == number).nonzero() for number in classes]
     index = torch.cat([hits[0] for hits in found if len(hits)])
-    x, y = split.batch(index, _stream(outcome))
+    given, y = split.batch(index, _stream(outcome))
+    x = parts.network.to_floating(given)
     with torch.no_grad():
         run = parts.network.run(x, record=("spikes", "v"))
-        answers = parts.rule.evaluate(parts.network, Batch(x, y), outcome.fit.rule_state)
+        answers = parts.rule.evaluate(parts.network, Batch(given, y), outcome.fit.rule_state)
         observed = _observed(outcome, x)
     chosen = answers.get("predictions")
     return [

@@ -1,0 +1,1 @@
+"""Exact events on a GPU: kernels in Triton, and what calls them."""

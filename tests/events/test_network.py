@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tests.events import nets
 
+import event_networks as nets
 import spikewright as sw
 from spikewright.errors import EventError, NetworkError, ParameterError, ShapeError
 from spikewright.events import Limits, requirements, simulate

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tests.events import nets
 from torch import Tensor
 
+import event_networks as nets
 import spikewright as sw
 from spikewright.events import EventRun, run_events
 from spikewright.events.exact import Exact

@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.events.nets import delays, seeded
 from torch import Tensor
 
 import spikewright as sw
+from event_networks import delays, seeded
 from spikewright.engine.layer import Layer
 from spikewright.events.current import Current, Synapses, Table
 from spikewright.events.ragged import Ragged, merge

@@ -58,7 +58,7 @@ def test_a_falling_weight_credits_the_whole_trial() -> None:
 
 
 def test_diagnosis_leaves_the_network_alone_and_counts_what_changes() -> None:
-    rule = EventProp(IntegralCrossEntropy(), optimiser="sgd", learning_rate=20.0)
+    rule = EventProp(IntegralCrossEntropy(), optimiser="sgd", learning_rate=0.5)
     net, samples = network(), batch()
     before, stream = weights(net), torch.get_rng_state()
     found = diagnose(rule, net, samples, bins=20)

@@ -27,7 +27,7 @@ from spikewright.benches.core.task import Task
 STEPS = (100, 1000, 10_000)
 DELAYED_STEPS, DELAYED_SIZES = (100, 1000), (200, 64, 10)
 ROUNDS, MEMORY_ROUNDS = 9, 3
-MODULE = "spikewright.benches.core.latency"
+MODULE, PEERS = "spikewright.benches.core.latency", "spikewright.benches.peers"
 OTHERS = {
     SURROGATE: "own",
     CHECKPOINT: "own",
@@ -65,7 +65,7 @@ def _weighed(task: Task, ours: Sequence[str], others: Sequence[str]) -> Iterator
 
 def _entry(name: str) -> Entry:
     if OTHERS.get(name) == "peer":
-        return Entry(name, "peer", Contender(f"{MODULE}_{name}", first="torch"))
+        return Entry(name, "peer", Contender(f"{PEERS}.{name}", first="torch"))
     return Entry("this package", OURS, Contender(MODULE, name, first="spikewright"), name)
 
 

@@ -256,5 +256,5 @@ def _row(flow: LayerFlow, width: int) -> str:
 def _bars(credit: Tensor) -> str:
     """The curve as text, one character for the largest credit of each part of the trial."""
     parts = torch.stack([part.max() for part in credit.tensor_split(min(_COLUMNS, len(credit)))])
-    heights = parts / parts.max().clamp(min=1e-300)
+    heights = parts / (float(parts.max()) or 1.0)
     return "".join(_BARS[round(float(height) * (len(_BARS) - 1))] for height in heights)

@@ -45,7 +45,7 @@ def relative_expm1(z: Tensor) -> Tensor:
     return torch.where(small, series, torch.expm1(far) / far)
 
 
-def synaptic_gain(tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
+def synaptic_gain(tau_mem: Tensor, tau_syn: Tensor, dt: float | Tensor) -> Tensor:
     """What a unit of synaptic current adds to the membrane during one step.
 
     ``k = (dt / tau_mem) exp(-dt / tau_syn) phi(z)`` with ``z = dt (1 / tau_syn - 1 / tau_mem)``
@@ -54,7 +54,7 @@ def synaptic_gain(tau_mem: Tensor, tau_syn: Tensor, dt: float) -> Tensor:
 
     Args:
         tau_mem, tau_syn: s, broadcastable to each other.
-        dt: s.
+        dt: s; a number, or broadcastable likewise.
     """
     z = dt * (tau_mem - tau_syn) / (tau_mem * tau_syn)
     return (dt / tau_mem) * torch.exp(-dt / tau_syn) * relative_expm1(z)

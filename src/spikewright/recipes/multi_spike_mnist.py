@@ -17,7 +17,7 @@ from pydantic import Field
 import spikewright as sw
 from spikewright.coding import ExactLatency, SpikeTimes
 from spikewright.learning.event_losses import FirstSpikeSoftmax
-from spikewright.learning.silent import RaiseSilent
+from spikewright.learning.silent import PushLabels, RaiseSilent
 from spikewright.recipes.core.recipe import Figure, Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome
 from spikewright.recipes.core.trials import (
@@ -57,8 +57,10 @@ class MultiSpikeMNISTSettings(RunSettings):
     """tau_mem over tau_syn"""
     max_spikes: int | None = Field(None, ge=1)
     """the most spikes of a neuron in a trial; any number if not set"""
-    drive: float = Field(1.5, gt=0)
-    """height of the potential that the mean first weights give, in thresholds"""
+    drive: tuple[float, float] = (2.0, 3.0)
+    """height of the potential that the mean first weights give in each layer, in thresholds"""
+    spread: tuple[float, float] = (1.0, 1.0)
+    """standard deviation of the first weights of each layer, over their mean"""
     loss_tau: float = Field(1e-3, gt=0)
     """of the softmax of first spikes, s"""
     learning_rate: float = Field(2e-3, gt=0)
@@ -108,13 +110,13 @@ class MultiSpikeMNIST(Recipe[MultiSpikeMNISTSettings]):
     def prepare(self, network: sw.Network, data: Any, settings: MultiSpikeMNISTSettings) -> None:
         spikes = self.first_batch(data, settings)
         assert isinstance(spikes, SpikeTimes)
-        aim_potentials(network, spikes, (settings.drive,) * 2, (1.0, 1.0))
+        aim_potentials(network, spikes, settings.drive, settings.spread)
 
     def rule(self, settings: MultiSpikeMNISTSettings) -> sw.learning.SpikeTime:
         return sw.learning.SpikeTime(
             FirstSpikeSoftmax(tau=settings.loss_tau),
             max_spikes=settings.max_spikes,
-            silent=(RaiseSilent(),),
+            silent=(RaiseSilent(0.02), PushLabels(0.05)),
             learning_rate=settings.learning_rate,
             schedule="cosine",
         )

@@ -1,4 +1,4 @@
-"""The work of `latency` in jaxsnn: exact event times, EventProp, at most one spike a neuron."""
+"""jaxsnn, by EventProp on exact event times"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from spikewright.benches.core.latency import (
     LEARNING_RATE,
+    PLAIN,
     SPIKES,
     TAU_MEM,
     TAU_SYN,
@@ -17,11 +18,17 @@ from spikewright.benches.core.latency import (
 from spikewright.benches.core.task import Task, Work
 from spikewright.optional import require
 
+KIND = "peer"
 TAU_LOSS = 1e-3
 
 
+def variants(task: Task) -> tuple[str, ...]:
+    """It does none of the work on a time grid."""
+    return ("",) if task.net == PLAIN else ()
+
+
 def prepare(task: Task, variant: str) -> Work:
-    """A step of training with a loss on first spikes, all in one jit."""
+    """A step of training with a loss on first spikes, all in one jit; at most one spike a neuron."""
     return _Latency(task).work()
 
 

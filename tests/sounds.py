@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import wave
+import zipfile
+from pathlib import Path
 
 import numpy as np
+
+from spikewright.data.free_spoken_digits import SPEAKERS
 
 
 def wav(samples: np.ndarray, rate: int = 8000, channels: int = 1) -> bytes:
@@ -20,3 +24,17 @@ def wav(samples: np.ndarray, rate: int = 8000, channels: int = 1) -> bytes:
 
 def tone(hertz: float, samples: int = 1600, height: float = 8000.0) -> np.ndarray:
     return np.rint(height * np.sin(2 * np.pi * hertz / 8000.0 * np.arange(samples)))
+
+
+def write_digits(folder: Path, samples: int = 1600) -> Path:
+    """The official archive's layout, each digit a tone of its own."""
+    (folder / "fsdd").mkdir()
+    clips = [wav(tone(300.0 * (digit + 1), samples)) for digit in range(10)]
+    with zipfile.ZipFile(folder / "fsdd" / "v1.0.10.zip", "w") as archive:
+        archive.writestr("free-spoken-digit-dataset-1.0.10/README.md", "")
+        for speaker in SPEAKERS:
+            for take in range(50):
+                for digit in range(10):
+                    name = f"recordings/{digit}_{speaker}_{take}.wav"
+                    archive.writestr(f"free-spoken-digit-dataset-1.0.10/{name}", clips[digit])
+    return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sounds import tone, wav
-from spikewright.data.free_spoken_digits import SPEAKERS
+from sounds import write_digits
 
 
 def pack_idx(array: np.ndarray) -> bytes:
@@ -53,17 +51,7 @@ def made_up_mnist(tmp_path: Path) -> MadeUpImages:
 @pytest.fixture(scope="session")
 def made_up_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The official archive's layout, each digit a tone of its own."""
-    folder = tmp_path_factory.mktemp("fsdd")
-    (folder / "fsdd").mkdir()
-    clips = [wav(tone(300.0 * (digit + 1))) for digit in range(10)]
-    with zipfile.ZipFile(folder / "fsdd" / "v1.0.10.zip", "w") as archive:
-        archive.writestr("free-spoken-digit-dataset-1.0.10/README.md", "")
-        for speaker in SPEAKERS:
-            for take in range(50):
-                for digit in range(10):
-                    name = f"recordings/{digit}_{speaker}_{take}.wav"
-                    archive.writestr(f"free-spoken-digit-dataset-1.0.10/{name}", clips[digit])
-    return folder
+    return write_digits(tmp_path_factory.mktemp("fsdd"))
 
 
 @dataclass

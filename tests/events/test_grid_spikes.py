@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from spikewright.errors import EventError
+from spikewright.errors import BackendError, EventError
 from spikewright.events.cells import Cells
 from spikewright.events.current import Current, Feedback, Synapses, Table
 from spikewright.events.grid import Grid
@@ -175,6 +175,19 @@ def test_a_limit_stops_a_neuron_and_is_counted() -> None:
 def test_a_neuron_without_end_is_named() -> None:
     with pytest.raises(EventError, match="neuron 0 in sample 0"):
         one_neuron([1e-3], 60.0, bound=3)
+
+
+@pytest.mark.parametrize("part", ["times", "weight", "cells"])
+def test_tensors_on_another_device_are_refused(part: str) -> None:
+    there = {part: "meta"}
+    times, rows = torch.tensor([1e-3], device=there.get("times")).double(), torch.tensor([0])
+    synapses = Synapses(torch.ones(1, 1, device=there.get("weight")).double(), 1)
+    current = Current(times, rows, torch.tensor([0, 1]), synapses, 10e-3)
+    given = cells(tau_mem=torch.tensor(20e-3, device=there.get("cells")))
+    with pytest.raises(BackendError, match=r"on the CPU, got some on meta. Use solver='exact'"):
+        Grid(DT).fire(current, given, None, Limits())
+    with pytest.raises(BackendError, match="got some on meta"):
+        Grid(DT).peak(current, given)
 
 
 def test_the_number_of_threads_changes_nothing() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import event_networks as nets
 import pytest
 import torch
 
+import event_networks as nets
 import spikewright as sw
 from spikewright.coding import SpikeTimes
 from spikewright.events import Membrane, simulate

@@ -78,7 +78,8 @@ def _figures(outcome: Any, path: Path) -> Any:
     if "test loss" in metrics:
         grid.add_row("test loss", f"{metrics['test loss']:.4f}")
     for layer, rate in outcome.test.metrics.get("rates", {}).items():
-        grid.add_row(f"rate of {layer}", f"{rate:.4f} spikes a step and neuron")
+        hertz = rate / outcome.parts.network.dt
+        grid.add_row(f"rate of {layer}", f"{rate:.3g} spikes a step and neuron, {hertz:.3g} Hz")
     each = duration(outcome.epoch_seconds)
     ended = "" if fit.stopped == "epochs" else f", ended by {fit.stopped}"
     grid.add_row("training", f"{fit.epochs} epochs in {duration(fit.seconds)}, {each} each{ended}")

@@ -29,6 +29,8 @@ from spikewright.recipes.core.trials import accuracy, minutes, train_each
 
 DT = 1e-3
 STEPS = 20
+CLIP = 2.0
+"""Norm of the gradient: a spike that only just reached its threshold has a huge one."""
 LOSSES = ("exponential", "uniform", "first spike")
 SHAPED, SUM, FIRST = (f"loss {name}: test accuracy, %" for name in LOSSES)
 MINUTES = "training time with the first of them, min"
@@ -51,9 +53,9 @@ class EventPropMNISTSettings(RunSettings):
     """hidden neurons"""
     loss: Literal["exponential", "uniform", "first spike"] = "exponential"
     """the weight of the readout's integral over the trial, or the softmax of first spikes"""
-    solver: Literal["grid", "exact"] = "grid"
-    """steps of 1 ms, or exact events"""
-    learning_rate: float = Field(2e-3, gt=0)
+    solver: Literal["grid", "exact"] = "exact"
+    """exact events, or steps of 1 ms"""
+    learning_rate: float = Field(1e-2, gt=0)
     """of Adam, at the start; falls to zero along a cosine"""
     first_spike_learning_rate: float = Field(2e-3, gt=0)
     """the same for the loss on first spikes"""
@@ -117,6 +119,7 @@ class EventPropMNIST(Recipe[EventPropMNISTSettings]):
             augmentations=(SpikeDropout(settings.dropout),),
             learning_rate=settings.first_spike_learning_rate if first else settings.learning_rate,
             schedule="cosine",
+            clip=CLIP,
         )
 
     def fit_options(self, settings: EventPropMNISTSettings) -> dict[str, Any]:

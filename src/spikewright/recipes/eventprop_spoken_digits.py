@@ -22,8 +22,10 @@ class EventPropSpokenDigitsSettings(SpeechSettings):
 
     steps: int = Field(1000, ge=1)
     """time steps of 1 ms; 99 % of the clips are shorter than 1 s"""
-    input_mean: float = Field(0.015, gt=0)
-    """mean of the first input weights; their standard deviation is a third of it"""
+    input_mean: float = 0.004
+    """mean of the first input weights"""
+    input_sd: float = Field(0.04, ge=0)
+    """their standard deviation"""
     validation: int | str = 5
     """takes of each digit and speaker that are held out of training, or the name of a speaker"""
 

@@ -57,13 +57,13 @@ class MultiSpikeMNISTSettings(RunSettings):
     """tau_mem over tau_syn"""
     max_spikes: int | None = Field(None, ge=1)
     """the most spikes of a neuron in a trial; any number if not set"""
-    drive: tuple[float, float] = (2.0, 3.0)
+    drive: tuple[float, float] = (3.0, 4.0)
     """height of the potential that the mean first weights give in each layer, in thresholds"""
-    spread: tuple[float, float] = (1.0, 1.0)
+    spread: tuple[float, float] = (2.0, 2.0)
     """standard deviation of the first weights of each layer, over their mean"""
-    loss_tau: float = Field(1e-3, gt=0)
+    loss_tau: float = Field(0.5e-3, gt=0)
     """of the softmax of first spikes, s"""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(5e-3, gt=0)
     """of Adam, at the start; falls to zero along a cosine"""
     sweep: tuple[float, ...] = (1e-3, 2e-3, 4e-3, 8e-3, 16e-3, 32e-3, 64e-3, 128e-3)
     """time constants of synapses to compare, s"""

@@ -11,6 +11,7 @@ from spikewright.report.compiled import (
 )
 from spikewright.report.data import (
     Boundary,
+    Credit,
     LayerRow,
     Membrane,
     ReportData,
@@ -27,6 +28,7 @@ __all__ = [
     "Boundary",
     "Compiled",
     "CostRow",
+    "Credit",
     "LayerRow",
     "LimitRow",
     "Membrane",

@@ -72,6 +72,7 @@ class Sample:
         readout: output over time, (time, classes).
         target: index of the right class.
         prediction: index of the class that the network chose.
+        dt: time step of these arrays, s; that of the report if not given.
     """
 
     name: str = ""
@@ -81,6 +82,22 @@ class Sample:
     readout: Array | None = None
     target: int | None = None
     prediction: int | None = None
+    dt: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credit:
+    """Where in the trial a loss teaches spikes.
+
+    Args:
+        edges: between the parts of the trial, (parts + 1,), s.
+        layers: credit in each part by layer name, each (parts,), 1/s.
+        loss: what the loss is.
+    """
+
+    edges: Array
+    layers: Mapping[str, Array]
+    loss: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +187,7 @@ class ReportData:
         stages: the network in software and on hardware, in order.
         boundaries: choices over a plane, one a stage.
         program: the network as compiled for a target.
+        credit: where in the trial the loss teaches spikes, for rules that follow events.
         weights: weights by connection name.
         layers: the table of layers, in order.
         settings: nested settings of the run.
@@ -190,6 +208,7 @@ class ReportData:
     stages: Sequence[Stage] = ()
     boundaries: Sequence[Boundary] = ()
     program: Compiled | None = None
+    credit: Credit | None = None
     weights: Mapping[str, Weights] = field(default_factory=dict[str, Weights])
     layers: Sequence[LayerRow] = ()
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])

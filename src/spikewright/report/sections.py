@@ -8,6 +8,7 @@ from typing import Any
 from spikewright.report.data import LayerRow, ReportData, Sample
 from spikewright.report.figures.boundary import boundary
 from spikewright.report.figures.confusion import confusion
+from spikewright.report.figures.credit import credit
 from spikewright.report.figures.curves import curves
 from spikewright.report.figures.membrane import membrane
 from spikewright.report.figures.plot import clock
@@ -29,6 +30,7 @@ def sections(data: ReportData) -> list[Section]:
         _answers(data),
         Section("samples", "Inside the network", SAMPLES, tabs=_tabs(data)),
         _activity(data),
+        _teaching(data),
         Section("weights", "Weights", WEIGHTS, plots=weights(data.weights), grid=True),
         Section("layers", "Layers", table=_layers(data.layers)),
         Section("settings", "Settings", table=_pairs(data.settings, "setting")),
@@ -65,7 +67,7 @@ def _stages(data: ReportData) -> Section:
     plots = [boundary(record, data.classes) for record in data.boundaries]
     table = Table(("stage", "test accuracy", "test loss", "what was done"), rows, numeric=(1, 2))
     lead = STAGES if rows else ""
-    title = "From software to hardware"
+    title = "From software to hardware" if rows else "Choices over the plane"
     return Section("stages", title, lead, plots, grid=True, table=table if rows else None)
 
 
@@ -81,13 +83,21 @@ def _activity(data: ReportData) -> Section:
     return Section("rates", "Firing rates", RATES if histograms else "", plots=plots, grid=True)
 
 
+def _teaching(data: ReportData) -> Section:
+    if data.credit is None:
+        return Section("credit", "Credit")
+    layers = {name: values.tolist() for name, values in data.credit.layers.items()}
+    plot = credit(data.credit.edges.tolist(), layers)
+    return Section("credit", "Credit", f"The loss: {data.credit.loss}.", plots=[plot])
+
+
 def _tabs(data: ReportData) -> list[Tab]:
     tabs = [_tab(data, place, sample) for place, sample in enumerate(data.samples, start=1)]
     return [tab for tab in tabs if tab.plots]
 
 
 def _tab(data: ReportData, place: int, sample: Sample) -> Tab:
-    timing = clock(data.dt, _steps(sample))
+    timing = clock(sample.dt or data.dt, _steps(sample))
     potentials = [membrane(name, record, timing) for name, record in sample.membranes.items()]
     plots = [raster(sample, timing), *potentials, readout(sample, data.classes, timing)]
     label = sample.name or f"sample {place}"

@@ -16,6 +16,7 @@ from spikewright.training.progress import (
     plain_line,
     seconds_left,
     share_done,
+    shown_metrics,
 )
 from spikewright.training.rates import SATURATED
 
@@ -156,7 +157,7 @@ def _styled(bar: Any, share: float) -> Any:
 def _metrics(progress: Progress) -> Any:
     table = _table("", "training", "validation", "best")
     validation, best = progress.validation or {}, progress.best or {}
-    for name, value in progress.metrics.items():
+    for name, value in shown_metrics(progress).items():
         cells = [format_metric(name, r[name]) if name in r else "-" for r in (validation, best)]
         table.add_row(name, format_metric(name, value), *cells)
     return table

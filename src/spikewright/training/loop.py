@@ -20,7 +20,12 @@ from spikewright.training.in_the_loop import in_the_loop
 from spikewright.training.means import Means, flat_metrics
 from spikewright.training.order import epoch_order
 from spikewright.training.progress import step_progress
-from spikewright.training.rates import TrainingWarning, rate_warnings, window_warnings
+from spikewright.training.rates import (
+    TrainingWarning,
+    rate_warnings,
+    skipped_warnings,
+    window_warnings,
+)
 from spikewright.training.session import Session, copy_weights, save
 from spikewright.training.settings import FitSettings, Record
 
@@ -130,6 +135,7 @@ def _record(session: Session, kind: str, means: Means, epoch: int) -> Record:
 
 def _warn(session: Session, found: Mapping[str, Any]) -> None:
     lines = rate_warnings(found.get("rates", {})) + window_warnings(found.get("active", {}))
+    lines += skipped_warnings(found.get("skipped", 0.0))
     for line in lines:
         about = line.partition(", got")[0]
         if about not in session.status.warned:

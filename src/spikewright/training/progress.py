@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from spikewright.training.means import NESTED, nest
 from spikewright.training.settings import Record
 
+SHARES = ("skipped", "truncated")
+"""Metrics that are shares, and worth showing only where they are not zero."""
 _MEMORY = 0.95
 """How much of the running mean of speed and metrics is kept from one batch to the next."""
+_NEXT_TO_NOTHING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,25 @@ def format_metric(name: str, value: float) -> str:
 
     >>> format_metric("accuracy", 0.9712), format_metric("loss", 0.123456)
     ('97.12 %', '0.1235')
+    >>> format_metric("truncated", 0.0123456)
+    '1.2 %'
     """
+    if name in SHARES:
+        return f"{100 * value:.2g} %"
     return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4g}"
+
+
+def shown_metrics(progress: Progress) -> dict[str, float]:
+    """The metrics that say something: without shares that are next to nothing.
+
+    >>> shown_metrics(Progress(steps=10, metrics={"loss": 0.5, "truncated": 2e-6, "skipped": 0.1}))
+    {'loss': 0.5, 'skipped': 0.1}
+    """
+    return {
+        name: value
+        for name, value in progress.metrics.items()
+        if name not in SHARES or value >= _NEXT_TO_NOTHING
+    }
 
 
 def plain_line(progress: Progress) -> str:
@@ -156,7 +176,8 @@ def plain_line(progress: Progress) -> str:
     of = f"/{progress.epochs}" if progress.epochs is not None else ""
     batch = f" batch {progress.step}/{progress.steps}" if progress.step else ""
     words = [f"epoch {progress.epoch + bool(progress.step)}{of}{batch}"]
-    words += [f"{name} {format_metric(name, value)}" for name, value in progress.metrics.items()]
+    shown = shown_metrics(progress)
+    words += [f"{name} {format_metric(name, value)}" for name, value in shown.items()]
     words += [f"validation {_brief(progress.validation)}"] if progress.validation else []
     words += [f"rates {_rates(progress.rates)}"] if progress.rates else []
     words += [f"{progress.speed:.1f} batches/s"] if progress.speed else []
@@ -171,4 +192,9 @@ def _brief(record: Record) -> str:
 
 
 def _rates(rates: Mapping[str, float]) -> str:
-    return " ".join(f"{layer}={rate:.3f}" for layer, rate in rates.items())
+    return " ".join(f"{layer}={_rate(rate)}" for layer, rate in rates.items())
+
+
+def _rate(rate: float) -> str:
+    """Short, but with two digits of whatever is not zero."""
+    return f"{rate:.2g}" if 0 < rate < 0.01 else f"{rate:.3f}"

@@ -55,3 +55,20 @@ def window_warnings(active: Mapping[str, float]) -> list[str]:
         for layer, share in active.items()
         if share == 0
     ]
+
+
+def skipped_warnings(skipped: float) -> list[str]:
+    """One line if a rule left out steps, with what to change.
+
+    Args:
+        skipped: share of the steps whose gradient was not finite.
+
+    >>> skipped_warnings(0.0)
+    []
+    """
+    if skipped == 0:
+        return []
+    return [
+        f"fit: gradients must be finite, got others in {skipped:.2g} of the steps, which changed "
+        "nothing. Lower the learning rate, set clip, or look at the inputs."
+    ]

@@ -61,10 +61,10 @@ class Exact:
 
         Raises:
             EventError: a neuron fires without end.
-            BackendError: on a GPU, a feedback connection or the rule ``"chain"``.
+            BackendError: on a GPU, feedback onto more than 1,024 neurons or the rule ``"chain"``.
         """
         if current.times.is_cuda:
-            from spikewright.events.triton.fire import fire as fire_there
+            from spikewright.events.gpu.fire import fire as fire_there
 
             return fire_there(current, cells, feedback, limits, self.gradient)
         from spikewright.events.exact.fire import fire
@@ -91,7 +91,7 @@ class Exact:
 def _membrane(current: Current) -> Any:
     """The functions for membranes on the device of ``current``."""
     if current.times.is_cuda:
-        from spikewright.events.triton import membrane as there
+        from spikewright.events.gpu import membrane as there
 
         return there
     from spikewright.events.exact import membrane as here

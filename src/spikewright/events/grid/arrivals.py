@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikewright.errors import BackendError
 from spikewright.events.cells import Cells
 from spikewright.events.current import Current, Feedback, Synapses
 from spikewright.events.grid.coefficients import coefficients
@@ -34,13 +35,26 @@ def layer_arrays(
 
     Args:
         slopes: whether the time constants need gradients.
+
+    Raises:
+        BackendError: the tensors are not on the CPU.
     """
+    _check_device(current.times, current.synapses.weight, cells.tau_mem)
     return (
         arrival_arrays(current, dt),
         synapse_arrays(current.synapses),
         feedback_arrays(feedback, dt, steps_of(current.duration, dt)),
         coefficients(cells, current.synapses.neurons, dt, slopes),
     )
+
+
+def _check_device(*tensors: Tensor) -> None:
+    for tensor in tensors:
+        if not tensor.is_cpu:
+            raise BackendError(
+                f"events.grid: tensors must be on the CPU, got some on {tensor.device}. Use "
+                "solver='exact', which runs on a GPU too, or move network and spikes to the CPU."
+            )
 
 
 def arrival_arrays(current: Current, dt: float) -> tuple[Array, ...]:

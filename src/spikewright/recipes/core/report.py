@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.borrow import streams_kept
+from spikewright.coding import SpikeTimes
 from spikewright.engine.forward import Observation
-from spikewright.learning import Batch, doctor
+from spikewright.learning import Batch, CreditReport, diagnose, doctor
+from spikewright.learning.event_rule import EventRule
 from spikewright.network import Network, Run
 from spikewright.recipes.core import hardware
+from spikewright.recipes.core.exact_run import is_exact, run_exactly, shown_dt
 from spikewright.recipes.core.run import Outcome
 from spikewright.report import (
     Boundary,
     Compiled,
+    Credit,
     LayerRow,
     Membrane,
     Report,
@@ -31,6 +36,7 @@ from spikewright.report import (
 
 Observations = Mapping[str, Observation]
 RATE_SAMPLES = 256
+CREDIT_SAMPLES = 64
 SHOWN_SAMPLES = 4
 SHOWN_NEURONS = 256
 
@@ -38,7 +44,8 @@ SHOWN_NEURONS = 256
 def make_report(outcome: Outcome) -> Report:
     """The page that shows a finished run."""
     parts = outcome.parts
-    run, state = _run_test(outcome)
+    run, advice = _run_test(outcome)
+    credit = _credit(outcome)
     rates = _rates(run)
     metrics = outcome.test.metrics
     record = {"kind": "test", "epoch": outcome.fit.epochs, **metrics}
@@ -50,7 +57,7 @@ def make_report(outcome: Outcome) -> Report:
             dt=parts.network.dt,
             classes=parts.data.classes,
             summary=_summary(outcome, run),
-            warnings=[*outcome.fit.warnings, *state],
+            warnings=[*outcome.fit.warnings, *advice, *_event_advice(credit)],
             curves=[*outcome.fit.history, record],
             stages=[_stage(stage) for stage in outcome.stages],
             boundaries=_boundaries(outcome),
@@ -58,6 +65,7 @@ def make_report(outcome: Outcome) -> Report:
             samples=_samples(outcome),
             rates={name: values.numpy() for name, values in rates.items()},
             confusion=None if outcome.test.confusion is None else outcome.test.confusion.numpy(),
+            credit=None if credit is None else _profile(credit),
             weights=_weights(outcome),
             layers=_layers(parts.network, rates),
             settings={"recipe": parts.recipe.name, **parts.settings.model_dump()},
@@ -71,12 +79,39 @@ def _run_test(outcome: Outcome) -> tuple[Run, tuple[str, ...]]:
     split, network = outcome.parts.data.test, outcome.parts.network
     index = torch.arange(min(RATE_SAMPLES, len(split)))
     x, y = split.batch(index, _stream(outcome))
+    rule = outcome.parts.rule
+    if isinstance(x, SpikeTimes) and is_exact(rule, network):
+        return run_exactly(rule, network, x, network.dt), ()
     x = network.to_floating(x)
     with torch.no_grad():
         run = network.run(x)
-    if not hasattr(outcome.parts.rule, "loss_of"):
+    if not hasattr(rule, "loss_of"):
         return run, ()
-    return run, doctor(network, (x, y), outcome.parts.rule).advice
+    return run, doctor(network, (x, y), rule).advice
+
+
+def _credit(outcome: Outcome) -> CreditReport | None:
+    """Where in the trial the loss credits spikes, of rules that follow events."""
+    rule, split = outcome.parts.rule, outcome.parts.data.test
+    if not isinstance(rule, EventRule):
+        return None
+    index = torch.arange(min(CREDIT_SAMPLES, len(split)))
+    x, y = split.batch(index, _stream(outcome))
+    return diagnose(rule, outcome.parts.network, (x, y), outcome.fit.rule_state)
+
+
+def _event_advice(credit: CreditReport | None) -> list[str]:
+    return (
+        [] if credit is None else [line for flow in credit.layers for line in credit.advise(flow)]
+    )
+
+
+def _profile(credit: CreditReport) -> Credit:
+    return Credit(
+        edges=credit.edges.numpy(),
+        layers={flow.name: flow.credit.numpy() for flow in credit.layers},
+        loss=credit.loss,
+    )
 
 
 def _stream(outcome: Outcome) -> torch.Generator:
@@ -113,9 +148,11 @@ def _boundaries(outcome: Outcome) -> list[Boundary]:
     """The choices of each stage over the recipe's plane."""
     parts = outcome.parts
     plane = parts.recipe.plane(parts.data, parts.settings)
+    if plane is None:
+        return []
     found: list[Boundary] = []
-    for stage in outcome.stages:
-        if plane is None or stage.choices is None or stage.test.predictions is None:
+    for stage in outcome.stages or [_in_software(outcome, plane)]:
+        if stage.choices is None or stage.test.predictions is None:
             continue
         chosen = torch.full(plane.inside.shape, -1)
         chosen[plane.inside] = stage.choices
@@ -131,6 +168,15 @@ def _boundaries(outcome: Outcome) -> list[Boundary]:
             )
         )
     return found
+
+
+def _in_software(outcome: Outcome, plane: hardware.Plane) -> hardware.Stage:
+    """The trained network of a recipe that deploys nowhere."""
+    parts = outcome.parts
+    examiner = hardware.Examiner(
+        parts.network, parts.data, parts.rule, outcome.fit.rule_state, parts.settings.seed, plane
+    )
+    return examiner.stage("Trained", "")
 
 
 def _summary(outcome: Outcome, run: Run) -> Summary:
@@ -188,16 +234,29 @@ def _samples(outcome: Outcome) -> list[Sample]:
     found = [(split.targets == number).nonzero() for number in classes]
     index = torch.cat([hits[0] for hits in found if len(hits)])
     given, y = split.batch(index, _stream(outcome))
-    x = parts.network.to_floating(given)
+    run, x, dt = _run_samples(outcome, given)
     with torch.no_grad():
-        run = parts.network.run(x, record=("spikes", "v"))
         answers = parts.rule.evaluate(parts.network, Batch(given, y), outcome.fit.rule_state)
         observed = _observed(outcome, x)
     chosen = answers.get("predictions")
     return [
-        _sample(outcome, (run, observed), x, column, (int(y[column]), _maybe(chosen, column)))
+        replace(
+            _sample(outcome, (run, observed), x, column, (int(y[column]), _maybe(chosen, column))),
+            dt=dt,
+        )
         for column in range(len(index))
     ]
+
+
+def _run_samples(outcome: Outcome, given: Tensor | SpikeTimes) -> tuple[Run, Tensor, float]:
+    """What the network did with samples, these as they are drawn, and the time step of both, s."""
+    network, rule = outcome.parts.network, outcome.parts.rule
+    if isinstance(given, SpikeTimes) and is_exact(rule, network):
+        dt = shown_dt(given, network.dt)
+        return run_exactly(rule, network, given, dt, potential=True), given.raster(dt), dt
+    x = network.to_floating(given)
+    with torch.no_grad():
+        return network.run(x, record=("spikes", "v")), x, network.dt
 
 
 def _observed(outcome: Outcome, x: Tensor) -> Observations:

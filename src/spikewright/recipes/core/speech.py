@@ -36,10 +36,16 @@ class SpeechSettings(RunSettings):
     """weight of the readout's integral over the trial, uniform for the plain sum; or its peak"""
     scale: float = Field(15.0, gt=0)
     """factor on integrals or peaks in the loss"""
-    input_mean: float = Field(0.03, gt=0)
-    """mean of the first input weights; their standard deviation is a third of it"""
+    input_mean: float = 0.03
+    """mean of the first input weights"""
+    input_sd: float = Field(0.01, ge=0)
+    """their standard deviation"""
+    output_sd: float = Field(0.03, ge=0)
+    """standard deviation of the first output weights"""
     learning_rate: float = Field(1e-3, gt=0)
     """of Adam"""
+    clip: float | None = Field(None, gt=0)
+    """greatest norm of the gradient; any if not set"""
     shift: int = Field(40, ge=0)
     """greatest move of a training recording along the channels"""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -69,8 +75,8 @@ class SpeechRecipe(Recipe[Any]):
     def prepare(self, network: sw.Network, data: Any, settings: SpeechSettings) -> None:
         weights = list(network.parameters())
         with torch.no_grad():
-            weights[0].normal_(settings.input_mean, settings.input_mean / 3)
-            weights[-1].normal_(0.0, 0.03)
+            weights[0].normal_(settings.input_mean, settings.input_sd)
+            weights[-1].normal_(0.0, settings.output_sd)
             for recurrent in weights[1:-1]:
                 recurrent.normal_(0.0, 0.02)
 
@@ -85,6 +91,7 @@ class SpeechRecipe(Recipe[Any]):
             ),
             augmentations=(ChannelShift(settings.shift), SpikeDropout(settings.dropout)),
             learning_rate=settings.learning_rate,
+            clip=settings.clip,
         )
 
 

@@ -46,7 +46,7 @@ class SpikeTimeSettings(RunSettings):
     """length of a trial, s"""
     tau_syn: float = Field(0.13, gt=0)
     """of the synapses, s; membranes have twice that"""
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float = Field(1e-2, gt=0)
     """of Adam, at the start; falls to zero along a cosine"""
 
 

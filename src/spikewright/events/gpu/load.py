@@ -37,14 +37,14 @@ def check_device(device: torch.device) -> None:
     reason = obstacle(device, torch.float64)
     if reason is not None:
         raise BackendError(
-            f"events.triton: tensors must be on a GPU, with Triton installed, got {reason}. "
+            f"events.gpu: tensors must be on a GPU, with Triton installed, got {reason}. "
             "Move network and spikes to the CPU, which needs neither."
         )
 
 
 @functools.cache
 def _load(source: str, name: str, interpreted: bool) -> Any:
-    texts = [(_SOURCES / f"{part}.py").read_text() for part in ("cell", source)]
+    texts = [(_SOURCES / f"{part}.py").read_text() for part in ("cell", "adjoint", source)]
     text = "\n\n".join([HEADER + (_INTERPRETED if interpreted else _DEVICE), *texts])
     kind = "interpreted" if interpreted else "gpu"
     return getattr(cache.load_kernels(text, f"events_{source}_{kind}"), name)

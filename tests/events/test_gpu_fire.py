@@ -12,14 +12,14 @@ from torch import Tensor
 
 from cases import F64, nan_memory
 from engine.gpu_compile import TARGETS, compile_kernel
-from events.triton_cases import CPU, TAUS, Inputs, check_equal, draw, leaves, place, slopes
+from events.gpu_cases import CPU, TAUS, Inputs, check_equal, draw, leaves, place, slopes
 from spikewright.errors import BackendError, EventError
 from spikewright.events.current import Current
 from spikewright.events.exact import Exact
+from spikewright.events.gpu import synapses as gpu_synapses
+from spikewright.events.gpu.fire import fire
+from spikewright.events.gpu.load import load
 from spikewright.events.solver import Fired, Limits
-from spikewright.events.triton import synapses as triton_synapses
-from spikewright.events.triton.fire import fire
-from spikewright.events.triton.load import load
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -45,7 +45,7 @@ def parts(fired: Fired) -> tuple[Tensor, Tensor, Tensor]:
     return 100 * fired.spikes.times, fired.counts, fired.last
 
 
-CASES = [*((kind, False) for kind in TAUS), ("double", True), ("slow", True)]
+CASES = [*((kind, False) for kind in TAUS), ("double", True)]
 
 
 @pytest.mark.parametrize(("kind", "sparse"), CASES)
@@ -66,7 +66,7 @@ def test_neurons_may_have_taus_of_their_own(device: torch.device) -> None:
 def test_spikes_without_room_are_found_in_a_second_run(
     device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spikewright.events.triton.fire.ROOM", 1)
+    monkeypatch.setattr("spikewright.events.gpu.fire.ROOM", 1)
     assert check(device, *draw(TAUS["double"])).counts.max() > 1
 
 
@@ -80,7 +80,7 @@ def test_a_limit_stops_neurons_and_counts_them(most: int, device: torch.device) 
 def test_gradients_do_not_depend_on_the_parts_of_a_batch(
     device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triton_synapses, "PART", 1)
+    monkeypatch.setattr(gpu_synapses, "PART", 1)
     check(device, *draw(TAUS["double"]))
     check(device, *draw(TAUS["double"], sparse=True))
 
@@ -115,7 +115,7 @@ def test_the_solver_sends_what_lies_on_a_gpu_there(monkeypatch: pytest.MonkeyPat
     there = SimpleNamespace(is_cuda=True)
     call = (current._replace(times=there), place(inputs, current, CPU)[1])  # type: ignore[arg-type]
     for name in ("fire.fire", "membrane.sample", "membrane.integrate", "membrane.peak"):
-        monkeypatch.setattr(f"spikewright.events.triton.{name}", lambda *call, n=name: (n, call))
+        monkeypatch.setattr(f"spikewright.events.gpu.{name}", lambda *call, n=name: (n, call))
     solver = Exact("chain")
     assert solver.fire(*call, None, FREE) == ("fire.fire", (*call, None, FREE, "chain"))
     assert solver.sample(*call) == ("membrane.sample", call)

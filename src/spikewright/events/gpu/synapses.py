@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spikewright.engine.gpu.products import Events, product
-from spikewright.events.triton.lists import Lists
+from spikewright.events.gpu.lists import Lists
 
 PART = 2**25
 """Gradients of one kind that are kept at once, at most, unless a single sample has more."""

@@ -18,11 +18,11 @@ from spikewright.engine.once import differentiable_once
 from spikewright.events.cells import Cells
 from spikewright.events.current import Current
 from spikewright.events.exact.quadrature import SHARPER, quadrature
+from spikewright.events.gpu.lists import dense_weight
+from spikewright.events.gpu.load import check_device, lanes, load
+from spikewright.events.gpu.synapses import sum_rows, sum_samples
 from spikewright.events.ragged import Ragged
 from spikewright.events.solver import Samples, TimeWeight
-from spikewright.events.triton.lists import dense_weight
-from spikewright.events.triton.load import check_device, lanes, load
-from spikewright.events.triton.synapses import sum_rows, sum_samples
 from spikewright.neurons.exponential import relative_expm1
 
 _SECOND = "Use the loss itself, not a function of its gradient."
@@ -119,7 +119,7 @@ class _Follow(torch.autograd.Function):
             sum_rows(rows, g_weight, len(weight)),
             *(g.sum(0) for g in g_taus),
         ]
-        results = differentiable_once("events.triton", _SECOND, found, (*tensors, *grads))
+        results = differentiable_once("events.gpu", _SECOND, found, (*tensors, *grads))
         return (None, None, *results)
 
 

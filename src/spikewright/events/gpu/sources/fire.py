@@ -45,10 +45,9 @@ def forward(
     sample, neuron, inside = place(blocks, neurons, LANES)
     lane = sample * neurons + neuron
     first, end, longest = bounds(offsets, sample, lane, inside, LISTED)
-    tau_mem = tl.load(taus_mem + neuron, inside, 1.0)
-    tau_syn = tl.load(taus_syn + neuron, inside, 1.0)
-    threshold = tl.load(thresholds + neuron, inside, 1.0)
-    reset = tl.load(resets + neuron, inside, 0.0)
+    tau_mem, tau_syn, threshold, reset = load_cells(
+        taus_mem, taus_syn, thresholds, resets, neuron, inside
+    )
     close = tl.load(duration)
     t = tl.full([LANES], 0, tl.float64)
     u = tl.full([LANES], 0, tl.float64)
@@ -85,6 +84,13 @@ def forward(
     tl.store(last + lane, u, inside)
 
 
+@triton.jit
+def latest(spike_times, n, sample, slots, neuron, neurons, inside):
+    """Place and time of the n-th spike of each of these neurons, -1 where n is 0."""
+    slot = (sample * slots + n - 1) * neurons + neuron
+    return slot, tl.load(spike_times + slot, inside & (n > 0), -1.0)
+
+
 @triton.jit(do_not_specialize=["neurons", "blocks", "slots"])
 def backward(
     times, rows, weight, offsets, taus_mem, taus_syn, thresholds, resets, duration,
@@ -93,66 +99,42 @@ def backward(
     LISTED: tl.constexpr, SYNAPSES: tl.constexpr, ARRIVALS: tl.constexpr, CELLS: tl.constexpr,
     LEAST: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    """Gradients ``gu = dL/du`` and ``gj = dL/dj`` from the trial's end back to its start.
-
-    The gradient of a tau is the sum over all arrivals and spikes of what each brings into the
-    trial, its weight into j and the reset into u, times what a unit of that yields later: ``mu``
-    and ``mj`` for tau_mem, ``sj`` for tau_syn. So no state need be kept or worked out again.
-    """
+    """Gradients from the trial's end back to its start; see ``adjoint`` for their names."""
     sample, neuron, inside = place(blocks, neurons, LANES)
     lane = sample * neurons + neuron
     first, end, longest = bounds(offsets, sample, lane, inside, LISTED)
-    tau_mem = tl.load(taus_mem + neuron, inside, 1.0)
-    tau_syn = tl.load(taus_syn + neuron, inside, 1.0)
-    threshold = tl.load(thresholds + neuron, inside, 1.0)
-    reset = tl.load(resets + neuron, inside, 0.0)
+    tau_mem, tau_syn, threshold, reset = load_cells(
+        taus_mem, taus_syn, thresholds, resets, neuron, inside
+    )
     kick = tl.load(g_counts + lane, inside, 0.0) / threshold
     gu = tl.load(g_last + lane, inside, 0.0)
     n = tl.load(counts + lane, inside, 0)
-    t = tl.full([LANES], 0, tl.float64) + tl.load(duration)
-    gj = tl.full([LANES], 0, tl.float64)
-    mu = tl.full([LANES], 0, tl.float64)
-    mj = tl.full([LANES], 0, tl.float64)
-    sj = tl.full([LANES], 0, tl.float64)
-    sum_mem = tl.full([LANES], 0, tl.float64)
-    sum_syn = tl.full([LANES], 0, tl.float64)
-    sum_threshold = tl.full([LANES], 0, tl.float64)
-    sum_reset = tl.full([LANES], 0, tl.float64)
+    nothing = tl.full([LANES], 0, tl.float64)
+    t = nothing + tl.load(duration)
+    gj, mu, mj, sj = nothing, nothing, nothing, nothing
+    sum_mem, sum_syn, sum_threshold, sum_reset = nothing, nothing, nothing, nothing
     for step in range(longest + 1):
         k = end - 1 - step
         arrives = k >= first
         left = tl.where(arrives, tl.load(times + k, arrives, 0.0), 0.0)
-        slot = (sample * slots + n - 1) * neurons + neuron
-        spike = tl.load(spike_times + slot, inside & (n > 0), -1.0)
+        slot, spike = latest(spike_times, n, sample, slots, neuron, neurons, inside)
         due = spike > left
         going = tl.full([], 1, tl.int32)
         while going > 0:
             # To the neuron's own spike where one is left, to the arrival elsewhere.
             to = tl.where(due, spike, left)
-            a, b, k_flow = flow(t - to, tau_mem, tau_syn)
-            if CELLS:
-                mem_a, mem_k, syn_b, syn_k = flow_slopes(t - to, a, b, k_flow, tau_mem, tau_syn)
-                mj = mj * b + mu * k_flow + gu * mem_k
-                mu = mu * a + gu * mem_a
-                sj = sj * b + gj * syn_b + gu * syn_k
-            gj = gj * b + gu * k_flow
-            gu = gu * a
-            t = tl.full([LANES], 0, tl.float64) + to
+            gu, gj, mu, mj, sj = earlier(t - to, gu, gj, mu, mj, sj, tau_mem, tau_syn, CELLS)
+            t = nothing + to
             going = total(due.to(tl.int32), 0)
             if going > 0:
                 j = tl.load(spike_currents + slot, due, 0.0)
-                e = tl.load(g_times + slot, due, 0.0) - gu * (j - reset) / tau_mem
-                rise = tl.maximum(j - threshold, LEAST * threshold) / tau_mem
-                before = tl.where(due, kick - e / rise, gu)
-                if CELLS:
-                    sum_mem += tl.where(due, reset * mu, 0.0)
-                    sum_reset += tl.where(due, gu, 0.0)
-                    sum_threshold -= tl.where(due, before, 0.0)
-                    mu = tl.where(due, 0.0, mu)
-                gu = before
+                g_time = tl.load(g_times + slot, due, 0.0)
+                gu, mu, sum_mem, sum_threshold, sum_reset = before_spike(
+                    due, j, g_time, kick, gu, mu, sum_mem, sum_threshold, sum_reset,
+                    tau_mem, threshold, reset, LEAST, CELLS,
+                )  # fmt: skip
                 n -= due.to(tl.int32)
-                slot = (sample * slots + n - 1) * neurons + neuron
-                spike = tl.load(spike_times + slot, inside & (n > 0), -1.0)
+                slot, spike = latest(spike_times, n, sample, slots, neuron, neurons, inside)
                 due = due & (spike > left)
         weighted, arrival = synapse(rows, k, arrives, neuron, neurons, LISTED)
         there = inside & arrives

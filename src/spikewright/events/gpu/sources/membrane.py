@@ -34,7 +34,7 @@ def backward(
     times, rows, weight, offsets, taus_mem, taus_syn, g_us, g_js,
     g_weight, g_arrival, g_tau_mem, g_tau_syn, neurons, blocks, LANES: tl.constexpr,
 ):  # fmt: skip
-    """Gradients as in ``fire``, of a function of u and j where they are looked at at fixed times.
+    """Gradients of a function of u and j where they are looked at at fixed times.
 
     What is given for the state after an arrival is the gradient of all that follows from it until
     the next one.
@@ -43,27 +43,19 @@ def backward(
     lane = sample * neurons + neuron
     tau_mem = tl.load(taus_mem + neuron, inside, 1.0)
     tau_syn = tl.load(taus_syn + neuron, inside, 1.0)
-    gu = tl.full([LANES], 0, tl.float64)
-    gj = tl.full([LANES], 0, tl.float64)
-    mu = tl.full([LANES], 0, tl.float64)
-    mj = tl.full([LANES], 0, tl.float64)
-    sj = tl.full([LANES], 0, tl.float64)
-    sum_mem = tl.full([LANES], 0, tl.float64)
-    sum_syn = tl.full([LANES], 0, tl.float64)
+    nothing = tl.full([LANES], 0, tl.float64)
+    gu, gj, mu, mj, sj = nothing, nothing, nothing, nothing, nothing
+    sum_mem, sum_syn = nothing, nothing
     first = tl.load(offsets + sample)
     end = tl.load(offsets + sample + 1)
-    t = tl.full([LANES], 0, tl.float64) + tl.load(times + end - 1, end > first, 0.0)
+    t = nothing + tl.load(times + end - 1, end > first, 0.0)
     for step in range(end - first):
         k = end - 1 - step
-        now = tl.full([LANES], 0, tl.float64) + tl.load(times + k)
-        a, b, gain = flow(t - now, tau_mem, tau_syn)
-        mem_a, mem_k, syn_b, syn_k = flow_slopes(t - now, a, b, gain, tau_mem, tau_syn)
-        mj = mj * b + mu * gain + gu * mem_k
-        mu = mu * a + gu * mem_a
-        sj = sj * b + gj * syn_b + gu * syn_k
+        now = nothing + tl.load(times + k)
+        gu, gj, mu, mj, sj = earlier(t - now, gu, gj, mu, mj, sj, tau_mem, tau_syn, True)
         here = k * neurons + neuron
-        gj = gj * b + gu * gain + tl.load(g_js + here, inside, 0.0)
-        gu = gu * a + tl.load(g_us + here, inside, 0.0)
+        gj += tl.load(g_js + here, inside, 0.0)
+        gu += tl.load(g_us + here, inside, 0.0)
         t = now
         w = tl.load(weight + tl.load(rows + k) * neurons + neuron, inside, 0.0)
         tl.store(g_weight + here, gj, inside)

@@ -1,4 +1,4 @@
-"""Groups of neurons that tests of the Triton kernels run, there and on the CPU."""
+"""Groups of neurons that tests of the GPU's kernels run, there and on the CPU."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from spikewright.engine.once import differentiable_once
 from spikewright.errors import BackendError
 from spikewright.events.current import Current, Feedback
 from spikewright.events.exact.gradient import LEAST_RISE
+from spikewright.events.gpu import synapses
+from spikewright.events.gpu.lists import dense_weight
+from spikewright.events.gpu.load import lanes, load
+from spikewright.events.gpu.slots import ROOM, Slots, check_bound, most_spikes
 from spikewright.events.ragged import Ragged
 from spikewright.events.solver import Limits
-from spikewright.events.triton import synapses
-from spikewright.events.triton.lists import dense_weight
-from spikewright.events.triton.load import lanes, load
-from spikewright.events.triton.slots import ROOM, Slots, check_bound, most_spikes
 
 MOST_NEURONS = 1024
 """Threads that one program may have."""
@@ -101,7 +101,7 @@ def fire_recurrent(
     size = current.synapses.neurons
     if size > MOST_NEURONS:
         raise BackendError(
-            f"events.triton: a recurrent layer must have at most {MOST_NEURONS:,} neurons on a "
+            f"events.gpu: a recurrent layer must have at most {MOST_NEURONS:,} neurons on a "
             f"GPU, got {size:,}. Move network and spikes to the CPU."
         )
     events = Ragged(current.times, current.rows, current.offsets).until(current.duration)
@@ -134,7 +134,7 @@ class _Recurrence(torch.autograd.Function):
         slots, log = Slots(*tensors[7:10]), _Log(*tensors[10:14])
         given = (slots.spread(grads[0]), *(g.contiguous() for g in grads[3:]))
         results = _differentiate(ctx.loop, tensors[:7], slots, log, given)
-        results = differentiable_once("events.triton", _SECOND, results, (*tensors, *grads))
+        results = differentiable_once("events.gpu", _SECOND, results, (*tensors, *grads))
         return (None, *results)
 
 

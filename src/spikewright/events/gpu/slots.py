@@ -66,7 +66,7 @@ def check_bound(counts: Tensor, limits: Limits) -> int:
         return highest
     sample, unit = divmod(int(counts.argmax()), counts.shape[1])
     raise EventError(
-        f"events.triton: a neuron must spike fewer than {limits.bound:,} times in a trial, got as "
+        f"events.gpu: a neuron must spike fewer than {limits.bound:,} times in a trial, got as "
         f"many from neuron {unit} in sample {sample}. Lower the weights onto it or the delay-free "
         "feedback, or raise Limits.bound."
     )

@@ -17,6 +17,16 @@ def place(blocks, neurons, LANES: tl.constexpr):
 
 
 @triton.jit
+def load_cells(taus_mem, taus_syn, thresholds, resets, neuron, inside):
+    """The parameters of these neurons."""
+    tau_mem = tl.load(taus_mem + neuron, inside, 1.0)
+    tau_syn = tl.load(taus_syn + neuron, inside, 1.0)
+    threshold = tl.load(thresholds + neuron, inside, 1.0)
+    reset = tl.load(resets + neuron, inside, 0.0)
+    return tau_mem, tau_syn, threshold, reset
+
+
+@triton.jit
 def flow(h, tau_mem, tau_syn):
     """``a, b, k``: over h seconds u becomes ``u a + j k`` and j becomes ``j b``."""
     a = libdevice.exp(0 - h / tau_mem)

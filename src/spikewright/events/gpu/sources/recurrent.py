@@ -35,6 +35,54 @@ def next_fed(
     return soonest, link
 
 
+@triton.jit
+def next_arrival(
+    times, rows, k, end, spike_times, counts, delivered, sources, delays, sample, neurons, external,
+    slots, links, LANES: tl.constexpr,
+):  # fmt: skip
+    """Time and row of the earliest arrival, whether it comes back, and through which link."""
+    outer = tl.load(times + k, k < end, float("inf"))
+    fed, link = next_fed(
+        spike_times, counts, delivered, sources, delays, sample, neurons, slots, links, LANES
+    )
+    row = tl.where(fed < outer, external + link, tl.load(rows + k, k < end, 0))
+    return tl.minimum(outer, fed), row, fed < outer, link
+
+
+@triton.jit
+def take(delivered, there):
+    """How many spikes a link has delivered, one more from now on if it is ``there``."""
+    number = tl.load(delivered, there, 0)
+    tl.debug_barrier()
+    tl.store(delivered, number + 1, there)
+    return number
+
+
+@triton.jit
+def log(log_times, log_rows, log_numbers, sample, room, written, t, row, number, happened):
+    """Write an entry, if it ``happened`` and finds room."""
+    entry = sample * room + written
+    tl.store(log_times + entry, t, happened & (written < room))
+    tl.store(log_rows + entry, row, happened & (written < room))
+    tl.store(log_numbers + entry, number, happened & (written < room))
+
+
+@triton.jit
+def fire_first(
+    t, u, j, n, halted, found, limit, right, most, tau_mem, tau_syn, threshold, reset,
+    KIND: tl.constexpr,
+):  # fmt: skip
+    """t, u and j at the first of the crossings ``found``, who is halted then and who fires."""
+    s = rise_time(u, j, found, limit, tau_mem, tau_syn, threshold, KIND)
+    wait = 0 - greatest(tl.where(found, 0 - s, float("-inf")), 0)
+    found = found & (s == wait)
+    a, b, gain = flow(wait + tl.full(u.shape, 0, tl.float64), tau_mem, tau_syn)
+    halted = tl.where(found & (n >= most), 1, halted)
+    fires = found & (n < most)
+    u = tl.where(fires, reset, u * a + j * gain)
+    return tl.minimum(t + wait, right), u, j * b, halted, fires
+
+
 @triton.jit(do_not_specialize=["neurons", "links", "external", "slots", "room", "most"])
 def forward(
     times, rows, weight, offsets, sources, delays, taus_mem, taus_syn, thresholds, resets, duration,
@@ -43,84 +91,58 @@ def forward(
     KIND: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
     """Spikes into ``slots`` places a neuron, events into ``room`` of a sample; ``full`` if not."""
-    sample = tl.program_id(0).to(tl.int64)
-    neuron = tl.arange(0, LANES).to(tl.int64)
-    inside = neuron < neurons
+    sample, neuron, inside = place(1, neurons, LANES)
     lane = sample * neurons + neuron
-    tau_mem = tl.load(taus_mem + neuron, inside, 1.0)
-    tau_syn = tl.load(taus_syn + neuron, inside, 1.0)
-    threshold = tl.load(thresholds + neuron, inside, 1.0)
-    reset = tl.load(resets + neuron, inside, 0.0)
+    tau_mem, tau_syn, threshold, reset = load_cells(
+        taus_mem, taus_syn, thresholds, resets, neuron, inside
+    )
     close = tl.load(duration)
     k = tl.load(offsets + sample)
     end = tl.load(offsets + sample + 1)
     t = tl.full([], 0, tl.float64)
-    u = tl.full([LANES], 0, tl.float64)
-    j = tl.full([LANES], 0, tl.float64)
+    nothing = tl.full([LANES], 0, tl.float64)
+    u, j = nothing, nothing
     n = tl.full([LANES], 0, tl.int32)
     halted = tl.full([LANES], 0, tl.int32)
     written = tl.full([], 0, tl.int64)
-    overflow = tl.full([], 0, tl.int32)
+    lost = tl.full([], 0, tl.int32)
     going = tl.full([], 1, tl.int32)
     while going > 0:
-        outer = tl.load(times + k, k < end, float("inf"))
-        fed, link = next_fed(
-            spike_times, counts, delivered, sources, delays, sample, neurons, slots, links, LANES
-        )
-        soonest = tl.minimum(outer, fed)
+        soonest, row, back, link = next_arrival(
+            times, rows, k, end, spike_times, counts, delivered, sources, delays, sample, neurons,
+            external, slots, links, LANES,
+        )  # fmt: skip
         right = tl.minimum(soonest, close)
         later, fallen, found, limit = look_ahead(u, j, right - t, tau_mem, tau_syn, threshold)
         found = found & inside & (halted == 0)
-        entry = sample * room + written
-        kept = written < room
         if total(found.to(tl.int32), 0) > 0:
-            s = rise_time(u, j, found, limit, tau_mem, tau_syn, threshold, KIND)
-            wait = 0 - greatest(tl.where(found, 0 - s, float("-inf")), 0)
-            found = found & (s == wait)
-            a, b, gain = flow(wait + tl.full([LANES], 0, tl.float64), tau_mem, tau_syn)
-            u = u * a + j * gain
-            j = j * b
-            t = tl.minimum(t + wait, right)
-            halted = tl.where(found & (n >= most), 1, halted)
-            found = found & (n < most)
-            u = tl.where(found, reset, u)
+            t, u, j, halted, fires = fire_first(
+                t, u, j, n, halted, found, limit, right, most, tau_mem, tau_syn, threshold, reset,
+                KIND,
+            )  # fmt: skip
             slot = (sample * slots + n) * neurons + neuron
-            now = t + tl.full([LANES], 0, tl.float64)
-            tl.store(spike_times + slot, now, found & (n < slots))
-            tl.store(spike_currents + slot, j, found & (n < slots))
-            n += found.to(tl.int32)
+            tl.store(spike_times + slot, t + nothing, fires & (n < slots))
+            tl.store(spike_currents + slot, j, fires & (n < slots))
+            n += fires.to(tl.int32)
             tl.store(counts + lane, n, inside)
-            # A moment that only halts neurons leaves no entry.
-            fired = total(found.to(tl.int32), 0) > 0
-            tl.store(log_times + entry, t, kept & fired)
-            tl.store(log_rows + entry, -1, kept & fired)
             lost = total((n > slots).to(tl.int32), 0)
-            overflow = tl.where((lost > 0) | (fired & (written >= room)), 1, overflow)
-            written += fired.to(tl.int64)
-            going = tl.where(overflow > 0, 0, 1)
+            # A moment that only halts neurons leaves no entry.
+            happened = total(fires.to(tl.int32), 0) > 0
+            log(log_times, log_rows, log_numbers, sample, room, written, t, -1, 0, happened)
         else:
-            u = later
-            j = fallen
-            t = right
-            if soonest <= close:
-                back = fed < outer
-                row = tl.where(back, external + link, tl.load(rows + k, k < end, 0))
-                j = j + tl.load(weight + row * neurons + neuron, inside, 0.0)
-                number = tl.load(delivered + sample * links + link, back, 0)
-                tl.debug_barrier()
-                tl.store(delivered + sample * links + link, number + 1, back)
-                tl.store(log_times + entry, t, kept)
-                tl.store(log_rows + entry, row.to(tl.int32), kept)
-                tl.store(log_numbers + entry, number, kept)
+            t, u, j = right, later, fallen
+            happened = soonest <= close
+            going = happened.to(tl.int32)
+            if happened:
+                j += tl.load(weight + row * neurons + neuron, inside, 0.0)
+                number = take(delivered + sample * links + link, back)
+                log(log_times, log_rows, log_numbers, sample, room, written, t, row, number, True)
                 k = tl.where(back, k, k + 1)
-                overflow = tl.where(written >= room, 1, overflow)
-                written += 1
-                going = tl.where(overflow > 0, 0, 1)
-            else:
-                going = tl.full([], 0, tl.int32)
+        written += happened.to(tl.int64)
+        going = tl.where((lost > 0) | (written > room), 0, going)
         tl.debug_barrier()
     tl.store(lengths + sample, written)
-    tl.store(full + sample, overflow)
+    tl.store(full + sample, ((lost > 0) | (written > room)).to(tl.int32))
     tl.store(stopped + lane, halted, inside)
     tl.store(last + lane, u, inside)
 
@@ -132,54 +154,37 @@ def backward(
     g_times, g_counts, g_last, g_weight, g_arrival, g_tau_mem, g_tau_syn, g_threshold, g_reset,
     neurons, external, slots, room, LEAST: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    """Gradients as in ``fire``; that of a fed-back arrival goes into ``g_times`` of its spike."""
-    sample = tl.program_id(0).to(tl.int64)
-    neuron = tl.arange(0, LANES).to(tl.int64)
-    inside = neuron < neurons
+    """Gradients; that of a fed-back arrival is added to ``g_times`` of its spike."""
+    sample, neuron, inside = place(1, neurons, LANES)
     lane = sample * neurons + neuron
-    tau_mem = tl.load(taus_mem + neuron, inside, 1.0)
-    tau_syn = tl.load(taus_syn + neuron, inside, 1.0)
-    threshold = tl.load(thresholds + neuron, inside, 1.0)
-    reset = tl.load(resets + neuron, inside, 0.0)
+    tau_mem, tau_syn, threshold, reset = load_cells(
+        taus_mem, taus_syn, thresholds, resets, neuron, inside
+    )
     kick = tl.load(g_counts + lane, inside, 0.0) / threshold
     gu = tl.load(g_last + lane, inside, 0.0)
     n = tl.load(counts + lane, inside, 0)
     t = tl.load(duration)
-    gj = tl.full([LANES], 0, tl.float64)
-    mu = tl.full([LANES], 0, tl.float64)
-    mj = tl.full([LANES], 0, tl.float64)
-    sj = tl.full([LANES], 0, tl.float64)
-    sum_mem = tl.full([LANES], 0, tl.float64)
-    sum_syn = tl.full([LANES], 0, tl.float64)
-    sum_threshold = tl.full([LANES], 0, tl.float64)
-    sum_reset = tl.full([LANES], 0, tl.float64)
+    nothing = tl.full([LANES], 0, tl.float64)
+    gj, mu, mj, sj = nothing, nothing, nothing, nothing
+    sum_mem, sum_syn, sum_threshold, sum_reset = nothing, nothing, nothing, nothing
     length = tl.load(lengths + sample)
     for step in range(length):
         entry = sample * room + length - 1 - step
         when = tl.load(log_times + entry)
         row = tl.load(log_rows + entry)
-        h = t - when + tl.full([LANES], 0, tl.float64)
-        a, b, gain = flow(h, tau_mem, tau_syn)
-        mem_a, mem_k, syn_b, syn_k = flow_slopes(h, a, b, gain, tau_mem, tau_syn)
-        mj = mj * b + mu * gain + gu * mem_k
-        mu = mu * a + gu * mem_a
-        sj = sj * b + gj * syn_b + gu * syn_k
-        gj = gj * b + gu * gain
-        gu = gu * a
+        h = t - when + nothing
+        gu, gj, mu, mj, sj = earlier(h, gu, gj, mu, mj, sj, tau_mem, tau_syn, True)
         t = when
         if row < 0:
             slot = (sample * slots + n - 1) * neurons + neuron
             due = inside & (n > 0)
             due = due & (tl.load(spike_times + slot, due, 0.0) == when)
             j = tl.load(spike_currents + slot, due, 0.0)
-            e = tl.load(g_times + slot, due, 0.0) - gu * (j - reset) / tau_mem
-            rise = tl.maximum(j - threshold, LEAST * threshold) / tau_mem
-            before = tl.where(due, kick - e / rise, gu)
-            sum_mem += tl.where(due, reset * mu, 0.0)
-            sum_reset += tl.where(due, gu, 0.0)
-            sum_threshold -= tl.where(due, before, 0.0)
-            mu = tl.where(due, 0.0, mu)
-            gu = before
+            g_time = tl.load(g_times + slot, due, 0.0)
+            gu, mu, sum_mem, sum_threshold, sum_reset = before_spike(
+                due, j, g_time, kick, gu, mu, sum_mem, sum_threshold, sum_reset,
+                tau_mem, threshold, reset, LEAST, True,
+            )  # fmt: skip
             n -= due.to(tl.int32)
         else:
             w = tl.load(weight + row.to(tl.int64) * neurons + neuron, inside, 0.0)
@@ -191,10 +196,10 @@ def backward(
             if row >= external:
                 source = tl.load(sources + row - external)
                 number = tl.load(log_numbers + entry)
-                place = g_times + (sample * slots + number) * neurons + source
-                sent = tl.load(place)
+                there = g_times + (sample * slots + number) * neurons + source
+                sent = tl.load(there)
                 tl.debug_barrier()
-                tl.store(place, sent + moved)
+                tl.store(there, sent + moved)
             tl.debug_barrier()
     tl.store(g_tau_mem + lane, sum_mem, inside)
     tl.store(g_tau_syn + lane, sum_syn, inside)

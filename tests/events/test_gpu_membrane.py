@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cases import nan_memory
-from events.triton_cases import (
+from events.gpu_cases import (
     BATCH,
     CPU,
     NEURONS,
@@ -25,7 +25,7 @@ from events.triton_cases import (
 from spikewright.events.cells import Cells
 from spikewright.events.current import Current
 from spikewright.events.exact import Exact
-from spikewright.events.triton import membrane
+from spikewright.events.gpu import membrane
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -72,7 +72,7 @@ def check(device: torch.device, look: Look, inputs: Inputs, current: Current) ->
     return found
 
 
-@pytest.mark.parametrize("kind", TAUS)
+@pytest.mark.parametrize("kind", ["same", "slow", "fast"])
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_values_and_gradients_equal_those_of_the_cpu(
     look: Look, kind: str, device: torch.device

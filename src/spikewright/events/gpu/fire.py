@@ -15,12 +15,12 @@ from spikewright.errors import BackendError
 from spikewright.events.cells import Cells
 from spikewright.events.current import Current, Feedback
 from spikewright.events.exact.gradient import LEAST_RISE
+from spikewright.events.gpu.lists import Lists, make_lists
+from spikewright.events.gpu.load import check_device, lanes, load
+from spikewright.events.gpu.recurrent import fire_recurrent
+from spikewright.events.gpu.slots import ROOM, Slots, check_bound, most_spikes
+from spikewright.events.gpu.synapses import Parts
 from spikewright.events.solver import Fired, Limits
-from spikewright.events.triton.lists import Lists, make_lists
-from spikewright.events.triton.load import check_device, lanes, load
-from spikewright.events.triton.recurrent import fire_recurrent
-from spikewright.events.triton.slots import ROOM, Slots, check_bound, most_spikes
-from spikewright.events.triton.synapses import Parts
 
 _SECOND = "Differentiate once, or by finite differences of the first gradient."
 
@@ -42,7 +42,7 @@ def fire(
     check_device(current.times.device)
     if gradient != "adjoint":
         raise BackendError(
-            f"events.triton: gradient must be 'adjoint' on a GPU, got {gradient!r}. Take "
+            f"events.gpu: gradient must be 'adjoint' on a GPU, got {gradient!r}. Take "
             "sw.learning.EventProp, which gives the same gradient, or the CPU."
         )
     size, duration = current.synapses.neurons, float(current.duration)
@@ -92,7 +92,7 @@ class _Fire(torch.autograd.Function):
         slots = Slots(*tensors[6:])
         given = (slots.spread(grads[0]), *(g.contiguous() for g in grads[3:]))
         results = _differentiate(ctx.call, tensors[:6], slots, given, ctx.needs_input_grad[1:])
-        results = differentiable_once("events.triton", _SECOND, results, (*tensors, *grads))
+        results = differentiable_once("events.gpu", _SECOND, results, (*tensors, *grads))
         return (None, *results)
 
 

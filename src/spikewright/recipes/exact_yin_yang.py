@@ -36,7 +36,7 @@ WAYS: dict[str, dict[str, Any]] = {
 class ExactYinYangSettings(RunSettings):
     """Data, neurons, first weights and training."""
 
-    epochs: int = Field(60, ge=1)
+    epochs: int = Field(40, ge=1)
     """passes over the 5000 training points"""
     batch_size: int = Field(50, ge=1)
     """samples a step"""
@@ -60,7 +60,7 @@ class ExactYinYangSettings(RunSettings):
     """height of the potential that the mean first weights give in each layer, in thresholds"""
     spread: tuple[float, float] = (0.5, 0.8)
     """standard deviation of the first weights of each layer, over their mean"""
-    loss_tau: float = Field(0.5e-3, gt=0)
+    loss_tau: float = Field(0.3e-3, gt=0)
     """of the softmax of first spikes, s"""
     learning_rate: float = Field(3e-3, gt=0)
     """of Adam, at the start; falls to zero along a cosine"""

@@ -22,7 +22,7 @@ MINUTES = "dense: training time, min"
 class SpikeTimeMNISTSettings(SpikeTimeSettings):
     """Data, network and training."""
 
-    epochs: int = Field(8, ge=1)
+    epochs: int = Field(10, ge=1)
     """passes over the training images"""
     batch_size: int = Field(50, ge=1)
     """images a step"""

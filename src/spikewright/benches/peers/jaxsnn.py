@@ -28,7 +28,7 @@ def variants(task: Task) -> tuple[str, ...]:
 
 
 def prepare(task: Task, variant: str) -> Work:
-    """A step of training with a loss on first spikes, all in one jit; at most one spike a neuron."""
+    """A step of training with a loss on first spikes, all in one jit; one spike a neuron."""
     return _Latency(task).work()
 
 

@@ -105,6 +105,18 @@ def test_heidelberg_digits_train_and_give_every_figure(tmp_path: Path) -> None:
     measured("eventprop-shd", tmp_path / "runs")
 
 
+@pytest.mark.usefixtures("heidelberg")
+@pytest.mark.filterwarnings("ignore::spikewright.training.TrainingWarning")
+def test_a_report_shows_recurrent_neurons_with_their_thresholds(tmp_path: Path) -> None:
+    found = recipe("eventprop-shd")
+    settings = found.settings(sources=[Source("test", TINY["eventprop-shd"])])
+    done = run(found, settings, tmp_path / "run", resume=False, progress=False)
+    data = make_report(done).data
+    assert data.subtitle == "Input 700 → Linear → Recurrent(10) → Linear → CubaLI(20)"
+    assert {name for sample in data.samples for name in sample.membranes} == {"1_recurrent"}
+    assert all((m.threshold == 1).all() for s in data.samples for m in s.membranes.values())
+
+
 @pytest.mark.parametrize(
     ("loss", "normal"),
     [
@@ -187,7 +199,9 @@ def test_a_report_of_exact_events_shows_their_spikes_and_not_those_of_a_grid(
     changed = {**TINY["exact-yin-yang"], "max_spikes": 1}
     settings = found.settings(sources=[Source("test", changed)])
     done = run(found, settings, tmp_path, resume=False, progress=False)
-    data = make_report(done).data
+    page = make_report(done)
+    assert "Credit over the trial" in page.to_html()
+    data = page.data
     assert len(data.samples) == 3
     for sample in data.samples:
         for spikes in sample.hidden.values():

@@ -2,10 +2,11 @@
 
     forward, each step:   j = i + x;  u <- a u + k j;  i <- b j;  spike where u > threshold
     between spikes, back: g_j <- b g_j + k g_u;  g_u <- a g_u
-    at a spike, back:     g_u <- -(e - g_u (j - reset) / tau_mem) tau_mem / (j - u) + c / threshold
-    at an arrival:        dL/dw = g_j;  dL/dt = w (g_j / tau_syn - g_u / tau_mem)
+    at a spike, back:     g_u <- -(e - g_u (s + threshold - reset) / tau_mem) tau_mem / s + c / threshold
+    at an arrival:        dL/dw = g_j;  dL/dt = w dg_j/dt, over the step it comes in
 
-with e the gradient of the spike's time and c that of the number of spikes. The time constants act
+with e the gradient of the spike's time, c that of the number of spikes, and s tau_mem times the
+membrane's rise over the step of the spike, per time; in continuous time it is j - threshold. The time constants act
 through a, k and b in each step, which needs every u and j: they are all kept here.
 """
 
@@ -37,7 +38,7 @@ class Sample(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """Membranes before and currents in each step; spikes (step, neuron, j - u); what they sent
+    """Membranes before and currents in each step; spikes (step, neuron, s); what they sent
     (step, row, spike); the last membranes."""
 
     u: Array
@@ -67,7 +68,8 @@ def forward(s: Sample) -> Trace:
         us[n], js[n] = u, j
         u, i = a * u + k * j, b * j
         for m in np.flatnonzero(u > s.threshold):
-            spikes.append((n, int(m), float(i[m] - u[m])))
+            rise = (u[m] - us[n, m]) * s.tau_mem[m] / s.dt
+            spikes.append((n, int(m), float(rise)))
             u[m] = s.reset[m]
             for row in np.flatnonzero(np.array(s.source) == m):
                 due = n + 1 + s.delay[row]
@@ -97,9 +99,9 @@ def backward(s: Sample, t: Trace, times: Array, counts: Array, last: Array) -> d
                 found["threshold"][m] -= g_u[m]
         found["tau_mem"] += g_u * (da * t.u[n] + dk * t.j[n])
         found["tau_syn"] += g_u * ds * t.j[n] + g_i * db * t.j[n]
-        g_i = b * g_i + k * g_u
+        later, g_i = g_i, b * g_i + k * g_u
         g_u = a * g_u
-        time = g_i / s.tau_syn - g_u / s.tau_mem
+        time = (later - g_i) / s.dt
         for index, (step, row) in enumerate(s.arrivals):
             if step == n:
                 found["weight"][row] += g_i

@@ -18,14 +18,14 @@ def coefficients(cells: Cells, neurons: int, dt: float, slopes: bool) -> Array:
     """Rows for the kernels, (11, neurons): those named at the head of ``sources/back.py``.
 
     The decays and the gain of a step, a, k and b of `spikewright.neurons.cuba`; threshold and
-    reset; 1 / tau_mem and 1 / tau_syn; da/dtau_mem, dk/dtau_mem, dk/dtau_syn and db/dtau_syn.
+    reset; 1 / tau_mem and 1 / dt; da/dtau_mem, dk/dtau_mem, dk/dtau_syn and db/dtau_syn.
 
     Args:
         slopes: whether the derivatives are needed; else they are zero.
     """
     mem, syn = cells.tau_mem.detach(), cells.tau_syn.detach()
     a, b = torch.exp(-dt / mem), torch.exp(-dt / syn)
-    rows = [a, synaptic_gain(mem, syn, dt), b, *cells[2:], 1 / mem, 1 / syn]
+    rows = [a, synaptic_gain(mem, syn, dt), b, *cells[2:], 1 / mem, torch.tensor(1 / dt)]
     if slopes:
         rows += [a * dt / mem**2, *_gain_slopes(mem, syn, neurons, dt), b * dt / syn**2]
     made = np.zeros((11, neurons))

@@ -88,7 +88,7 @@ def cells_of(parameters: Sequence[Tensor | None]) -> Cells:
 
 
 def _run(setting: Setting, cells: Cells) -> tuple[tuple[Array, ...], Array, int]:
-    """Spikes (step, neuron, j - u, bounds of each sample), last membranes, neurons stopped."""
+    """Spikes (step, neuron, tau_mem slope, bounds of each sample), last membranes, stopped."""
     limits, batch, layer = setting.limits, setting.current.batch, setting.layer(cells)
     number, stopped, endless = (np.full(batch, v, np.int64) for v in (0, 0, -1))
     last = np.empty((batch, setting.current.synapses.neurons))
@@ -117,7 +117,7 @@ def _gradients(
     g_time, g_count, g_last = seeds
     taus, parts = any(needed[4:6]), parts_of(setting.current)
     layer = setting.layer(cells_of(inputs[4:]), taus)
-    states = np.zeros((len(g_last), 5 if taus else 2, g_last.shape[1]))
+    states = np.zeros((len(g_last), 6 if taus else 3, g_last.shape[1]))
     states[:, 0] = g_last
     d_time = np.zeros(len(layer[0][0]) if needed[0] else 0)
     sums = [np.zeros((parts, len(a))) for a in (layer[1][0], layer[2][0][0], layer[2][2])]

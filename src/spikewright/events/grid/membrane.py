@@ -121,7 +121,7 @@ def _gradients(
     batch, size = view.current.batch, view.current.synapses.neurons
     taus, parts = any(needed[2:]), parts_of(view.current)
     layer = view.layer(Cells(*inputs[2:]), taus)
-    states = np.zeros((batch, 5 if taus else 2, size))
+    states = np.zeros((batch, 6 if taus else 3, size))
     reached = layer[0][2][1:].copy()
     d_time = np.zeros(len(layer[0][0]) if needed[0] else 0)
     d_weight, d_cells = np.zeros((parts, len(layer[1][0]))), np.zeros((parts, 4, size))

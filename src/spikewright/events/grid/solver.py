@@ -25,7 +25,7 @@ class Grid:
 
     Gradient: that of exact events with the spikes and membranes of the grid in place of theirs,
     so it tends to it with dt; the loss on the grid itself is piecewise constant. What is kept for
-    it are arrivals and spikes (step, neuron, j - u), however many steps there are.
+    it are arrivals and spikes (step, neuron, slope), however many steps there are.
 
     Args:
         dt: time step, s.

@@ -129,7 +129,12 @@ def _describe(network: Network) -> str:
 
 def _is_wide(layer: Any) -> bool:
     """Whether the layer is one of neurons, the size of which is worth telling."""
-    return hasattr(layer, "params")
+    return hasattr(_neurons(layer), "params")
+
+
+def _neurons(layer: Any) -> Any:
+    """The neurons of a layer, also of one that is recurrent."""
+    return getattr(layer, "neuron", layer)
 
 
 def _stage(stage: hardware.Stage) -> Stage:
@@ -228,11 +233,11 @@ def _weights(outcome: Outcome) -> dict[str, Weights]:
 
 
 def _samples(outcome: Outcome) -> list[Sample]:
-    """The first test sample of each class, of the first few classes."""
+    """The first test sample of each class, of the first few classes that there are."""
     parts = outcome.parts
-    split, classes = parts.data.test, range(min(SHOWN_SAMPLES, len(parts.data.classes)))
-    found = [(split.targets == number).nonzero() for number in classes]
-    index = torch.cat([hits[0] for hits in found if len(hits)])
+    split = parts.data.test
+    shown = split.targets.unique()[:SHOWN_SAMPLES]
+    index = torch.stack([(split.targets == number).nonzero()[0, 0] for number in shown])
     given, y = split.batch(index, _stream(outcome))
     run, x, dt = _run_samples(outcome, given)
     with torch.no_grad():
@@ -311,7 +316,7 @@ def _membrane(
     v = record["v"][:, column].flatten(1)
     spikes = record["spikes"][:, column].flatten(1)
     busy = spikes.sum(0).argsort(descending=True, stable=True)[:SHOWN_NEURONS].sort().values
-    threshold: Any = getattr(layer.params(), "v_threshold", None)
+    threshold: Any = getattr(_neurons(layer).params(), "v_threshold", None)
     if threshold is not None:
         threshold = threshold.detach().expand(record["v"].shape[2:]).flatten()[busy].numpy()
     return Membrane(

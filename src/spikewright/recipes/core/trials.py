@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ def train_each(
         changes: by name, which is also the folder's, the settings that differ.
         how: ``resume`` and ``progress``, as of a single run.
     """
-    return {
-        name: run(recipe, settings.model_copy(update=dict(changed)), folder / name, **how)
-        for name, changed in changes.items()
-    }
+    done: dict[str, Outcome] = {}
+    for name, changed in changes.items():
+        if how.get("progress", True):
+            sys.stderr.write(f"{name}\n")
+        done[name] = run(recipe, settings.model_copy(update=dict(changed)), folder / name, **how)
+    return done
 
 
 def accuracy(outcome: Outcome) -> float:

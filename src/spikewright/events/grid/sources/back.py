@@ -1,7 +1,11 @@
 """Sensitivities of a loss to (u, i), integrated backwards over the steps.
 
 Of the state of a sample, row 0 is g_u and row 1 g_i, the sensitivity to the membrane and to the
-current. Rows 2 to 4, where the time constants have gradients, are the sensitivities to (u, j) of
+current. Row 2 is by how much g_i rises over a step: an arrival at step n is worth w g_i, so its
+time's gradient is w dg_i/dt, and the difference keeps what the closed form g_i / tau_syn -
+g_u / tau_mem loses on a grid: where g_i does not change, the time does not matter. (Of two nearly
+equal terms the closed form's is off by dt / tau_syn of each, more than a loss over a long trial
+leaves of them.) Rows 3 to 5, where the time constants have gradients, are the sensitivities to (u, j) of
 sum g_u (a' u + k' j), and to j of sum (g_u k' + g_i b') j, which are the gradients of tau_mem and
 of tau_syn: derivatives of coefficients times what they multiply. So no membrane needs to be kept.
 """
@@ -16,15 +20,17 @@ from spikewright.events.grid.sources.shared import (
 )
 
 A, K, B, THRESHOLD, RESET = 0, 1, 2, 3, 4
-RATE_MEM, RATE_SYN, A_MEM, K_MEM, K_SYN, B_SYN = 5, 6, 7, 8, 9, 10
+RATE_MEM, RATE_STEP, A_MEM, K_MEM, K_SYN, B_SYN = 5, 6, 7, 8, 9, 10
 TAU_MEM, TAU_SYN, D_THRESHOLD, D_RESET = 0, 1, 2, 3
 
 
 @numba.njit(**FUSED)
-def back(a, k, b, gu, gi):
+def back(a, k, b, gu, gi, rise):
     """One step."""
     for m in range(len(gu)):
-        gi[m] = b[m] * gi[m] + k[m] * gu[m]
+        before = b[m] * gi[m] + k[m] * gu[m]
+        rise[m] = gi[m] - before
+        gi[m] = before
         gu[m] = a[m] * gu[m]
 
 
@@ -40,13 +46,12 @@ def back_tau(cells, gu, gi, qu, qi, h):
 
 
 @numba.njit(**FREE)
-def meet_all(weight, cells, gu, gi, gradient):
-    """An arrival at all neurons: adds to the gradient of the weights, returns that of its time."""
-    mem, syn = cells[RATE_MEM], cells[RATE_SYN]
+def meet_all(weight, gi, rise, gradient):
+    """An arrival at all neurons: adds to the gradient of the weights, returns that of its step."""
     total = 0.0
-    for m in range(len(gu)):
+    for m in range(len(gi)):
         gradient[m] += gi[m]
-        total += weight[m] * (syn[m] * gi[m] - mem[m] * gu[m])
+        total += weight[m] * rise[m]
     return total
 
 
@@ -62,34 +67,34 @@ def meet_all_tau(weight, qi, h, d_mem, d_syn):
 def meet(row, synapses, cells, state, gradient, d_cells, timed):
     """An arrival through a row; the gradient of its time, where ``timed``."""
     weight, first, target, entry = synapses
-    gu, gi, size = state[0], state[1], state.shape[1]
-    with_tau = len(state) > 2
+    gi, rise, size = state[1], state[2], state.shape[1]
+    with_tau, rate = len(state) > 3, cells[RATE_STEP, 0]
     if len(first) == 0:
         here = weight[row * size : (row + 1) * size]
         if with_tau:
-            meet_all_tau(here, state[3], state[4], d_cells[TAU_MEM], d_cells[TAU_SYN])
+            meet_all_tau(here, state[4], state[5], d_cells[TAU_MEM], d_cells[TAU_SYN])
         there = gradient[row * size : (row + 1) * size]
         if timed:
-            return meet_all(here, cells, gu, gi, there)
+            return rate * meet_all(here, gi, rise, there)
         add(gi, there)
         return 0.0
     total = 0.0
     for s in range(first[row], first[row + 1]):
         m, w = target[s], weight[entry[s]]
         gradient[entry[s]] += gi[m]
-        total += w * (cells[RATE_SYN, m] * gi[m] - cells[RATE_MEM, m] * gu[m])
+        total += w * rise[m]
         if with_tau:
-            d_cells[TAU_MEM, m] += w * state[3, m]
-            d_cells[TAU_SYN, m] += w * state[4, m]
-    return total
+            d_cells[TAU_MEM, m] += w * state[4, m]
+            d_cells[TAU_SYN, m] += w * state[5, m]
+    return rate * total
 
 
 @numba.njit(**INLINE)
 def undo_step(cells, state):
     """One step backwards, for all rows of the state."""
-    if len(state) > 2:
-        back_tau(cells, state[0], state[1], state[2], state[3], state[4])
-    back(cells[A], cells[K], cells[B], state[0], state[1])
+    if len(state) > 3:
+        back_tau(cells, state[0], state[1], state[3], state[4], state[5])
+    back(cells[A], cells[K], cells[B], state[0], state[1], state[2])
 
 
 @numba.njit(**INLINE)

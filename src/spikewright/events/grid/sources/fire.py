@@ -42,6 +42,19 @@ def longer(values):
 
 
 @numba.njit(**INLINE)
+def slope(m, cells, u, i):
+    """tau_mem times the mean slope of a membrane over its last step.
+
+    The slope at the step's end, (j - u) / tau_mem, may be far smaller than that at the crossing,
+    or below zero, where j falls through the threshold in the step. The mean is positive wherever
+    a threshold was crossed.
+    """
+    a, k, b = cells[0, m], cells[1, m], cells[2, m]
+    before = (u[m] - k * i[m] / b) / a
+    return (before - u[m]) / np.log(a)
+
+
+@numba.njit(**INLINE)
 def cross(n, limits, cells, level, u, i, count, spikes, used):
     """Note and reset the neurons above their threshold: number of spikes, stopped, endless."""
     most, bound = limits
@@ -56,7 +69,7 @@ def cross(n, limits, cells, level, u, i, count, spikes, used):
             if count[m] == bound:
                 return used, stopped, m
             count[m] += 1
-            step[used], unit[used], slack[used] = n, m, i[m] - u[m]
+            step[used], unit[used], slack[used] = n, m, slope(m, cells, u, i)
             used += 1
             u[m] = cells[4, m]
     return used, stopped, -1
@@ -104,7 +117,7 @@ def receive(n, spikes, feedback, following, waits, i):
     **OPTIONS,
 )
 def fire(steps, limits, layer, results, first, last):
-    """The spikes of samples ``first`` to ``last``: step, neuron and j - u just before the reset."""
+    """The spikes of samples ``first`` to ``last``: step, neuron and what `slope` says of each."""
     arrivals, synapses, feedback, cells = layer
     number, final, stopped, endless = results
     size = cells.shape[1]

@@ -25,7 +25,8 @@ SPIKES = "Tuple((i4[::1], i4[::1], f8[::1], i8[::1]))"
 def jump(m, slack, g_time, g_count, cells, state, d_cells):
     """A spike of neuron m: from the sensitivity after the reset to that before.
 
-    With s = j - u and the time's gradient G = g_time - g_u (j - reset) / tau_mem:
+    With s = tau_mem u', the mean over its step, j - reset = s + threshold - reset, and the time's
+    gradient G = g_time - g_u (j - reset) / tau_mem:
     g_u <- g_count / threshold - G tau_mem / s, and 1 / s is at most 1000 / threshold. The
     threshold acts as -u.
     """
@@ -36,9 +37,9 @@ def jump(m, slack, g_time, g_count, cells, state, d_cells):
     d_cells[D_THRESHOLD, m] -= before
     d_cells[D_RESET, m] += after
     state[0, m] = before
-    if len(state) > 2:
-        d_cells[TAU_MEM, m] += state[2, m] * reset
-        state[2, m] = 0.0
+    if len(state) > 3:
+        d_cells[TAU_MEM, m] += state[3, m] * reset
+        state[3, m] = 0.0
 
 
 @numba.njit(**INLINE)

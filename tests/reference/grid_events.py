@@ -2,12 +2,12 @@
 
     forward, each step:   j = i + x;  u <- a u + k j;  i <- b j;  spike where u > threshold
     between spikes, back: g_j <- b g_j + k g_u;  g_u <- a g_u
-    at a spike, back:     g_u <- -(e - g_u (s + threshold - reset) / tau_mem) tau_mem / s + c / threshold
+    at a spike, back:     g_u <- -(e tau_mem - g_u (s + threshold - reset)) / s + c / threshold
     at an arrival:        dL/dw = g_j;  dL/dt = w dg_j/dt, over the step it comes in
 
 with e the gradient of the spike's time, c that of the number of spikes, and s tau_mem times the
-membrane's rise over the step of the spike, per time; in continuous time it is j - threshold. The time constants act
-through a, k and b in each step, which needs every u and j: they are all kept here.
+membrane's rise over the step of the spike, per time; in continuous time it is j - threshold. The
+time constants act through a, k and b in each step, which needs every u and j: all are kept here.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ current. Row 2 is by how much g_i rises over a step: an arrival at step n is wor
 time's gradient is w dg_i/dt, and the difference keeps what the closed form g_i / tau_syn -
 g_u / tau_mem loses on a grid: where g_i does not change, the time does not matter. (Of two nearly
 equal terms the closed form's is off by dt / tau_syn of each, more than a loss over a long trial
-leaves of them.) Rows 3 to 5, where the time constants have gradients, are the sensitivities to (u, j) of
-sum g_u (a' u + k' j), and to j of sum (g_u k' + g_i b') j, which are the gradients of tau_mem and
-of tau_syn: derivatives of coefficients times what they multiply. So no membrane needs to be kept.
+leaves of them.) Rows 3 to 5, where the time constants have gradients, are the sensitivities to
+(u, j) of sum g_u (a' u + k' j), and to j of sum (g_u k' + g_i b') j, which are the gradients of
+tau_mem and of tau_syn: derivatives of coefficients times what they multiply. So no membrane needs
+to be kept.
 """
 
 import numba

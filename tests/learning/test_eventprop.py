@@ -31,6 +31,7 @@ from spikewright.learning.event_losses import (
 from spikewright.learning.losses import CrossEntropy
 from spikewright.learning.regularisers import LowerRate, UpperRate
 from spikewright.learning.silent import PushLabels, RaiseSilent, RedrawSilent
+from spikewright.training import TrainingWarning
 
 INTEGRAL = IntegralCrossEntropy("exponential", scale=20.0)
 FIRST = FirstSpikeSoftmax(tau=1e-3)
@@ -216,10 +217,11 @@ def test_a_step_whose_gradient_is_not_finite_is_skipped_and_counted() -> None:
 
 def test_fit_shows_the_share_of_skipped_steps() -> None:
     rule = EventProp(INTEGRAL, solver=Broken())
-    result = sw.fit(
-        net_for(rule), which_is_first(), rule, epochs=1, batch_size=32, progress=False,
-        initial_rate=None,
-    )  # fmt: skip
+    with pytest.warns(TrainingWarning, match="gradients must be finite"):
+        result = sw.fit(
+            net_for(rule), which_is_first(), rule, epochs=1, batch_size=32, progress=False,
+            initial_rate=None,
+        )  # fmt: skip
     assert result.history[-1]["skipped"] == 1.0
     assert result.rule_state["skipped"] == 2
 

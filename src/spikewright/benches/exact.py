@@ -25,7 +25,7 @@ from spikewright.benches.core.row import Row
 from spikewright.benches.core.task import Task
 
 STEPS = (100, 1000, 10_000)
-DELAYED_STEPS, DELAYED_SIZES = (100, 1000), (200, 64, 10)
+DELAYED_STEPS, DELAYED_SIZES = (100, 400), (200, 64, 10)
 ROUNDS, MEMORY_ROUNDS = 9, 3
 MODULE, PEERS = "spikewright.benches.core.latency", "spikewright.benches.peers"
 OTHERS = {

@@ -11,20 +11,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 
 import spikewright as sw
 from spikewright.coding import SpikeTimes
-from spikewright.data.yin_yang import RADIUS
 from spikewright.learning.event_losses import FirstSpikeSoftmax
 from spikewright.learning.silent import PushLabels, RaiseSilent
 from spikewright.recipes.core.hardware import Plane
 from spikewright.recipes.core.recipe import Figure, Recipe, RunSettings
 from spikewright.recipes.core.trials import accuracy, aim_potentials, train_each
+from spikewright.recipes.yin_yang import disc
 
-GRID = 61
-"""Points a side of the plane that decision boundaries are drawn on."""
 WAYS: dict[str, dict[str, Any]] = {
     "EventProp": {"rule": "eventprop"},
     "spike times": {"rule": "spike times"},
@@ -120,11 +117,7 @@ class ExactYinYang(Recipe[ExactYinYangSettings]):
         return sw.learning.EventProp(loss, solver=solver, **options)
 
     def plane(self, data: Any, settings: ExactYinYangSettings) -> Plane:
-        places = (torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID
-        y, x = torch.meshgrid(places, places, indexing="ij")
-        inside = (x - RADIUS) ** 2 + (y - RADIUS) ** 2 < RADIUS**2
-        asked = torch.stack([x[inside], y[inside]], dim=1)
-        return Plane(places, places, inside, data.encode(asked), data.test.values[:, :2])
+        return disc(data)
 
     def measure(
         self, settings: ExactYinYangSettings, folder: Path, *, resume: bool | str, progress: bool

@@ -142,11 +142,7 @@ class YinYang(Recipe[YinYangSettings]):
         return Loop(self.rule(settings.model_copy(update=changed)), options)
 
     def plane(self, data: Any, settings: YinYangSettings) -> Plane:
-        places = (torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID
-        y, x = torch.meshgrid(places, places, indexing="ij")
-        inside = (x - RADIUS) ** 2 + (y - RADIUS) ** 2 < RADIUS**2
-        asked = torch.stack([x[inside], y[inside]], dim=1)
-        return Plane(places, places, inside, data.encode(asked), data.test.values[:, :2])
+        return disc(data)
 
     def measure(
         self, settings: YinYangSettings, folder: Path, *, resume: bool | str, progress: bool
@@ -156,6 +152,15 @@ class YinYang(Recipe[YinYangSettings]):
         floor = super().measure(short, folder / "5-epochs", resume=resume, progress=progress)
         values = super().measure(settings, folder, resume=resume, progress=progress)
         return values | {FIVE_EPOCHS: floor["test accuracy, %"]}
+
+
+def disc(data: sw.data.YinYang) -> Plane:
+    """The disc that the points are from, to show choices on."""
+    places = (torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID
+    y, x = torch.meshgrid(places, places, indexing="ij")
+    inside = (x - RADIUS) ** 2 + (y - RADIUS) ** 2 < RADIUS**2
+    asked = torch.stack([x[inside], y[inside]], dim=1)
+    return Plane(places, places, inside, data.encode(asked), data.test.values[:, :2])
 
 
 RECIPE = YinYang()

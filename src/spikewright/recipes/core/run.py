@@ -85,8 +85,9 @@ def build(recipe: Recipe[Any], settings: RunSettings) -> Parts:
         network = recipe.network(settings)
         network.build(data.train.shape)
         recipe.prepare(network, data, settings)
+        rule = recipe.rule(settings)
     first = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    return Parts(recipe, settings, data, network, recipe.rule(settings), first)
+    return Parts(recipe, settings, data, network, rule, first)
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ import numba
 import numpy as np
 
 from spikewright.events.exact.sources.cell import FREE, OPTIONS, PLAIN, decays
+from spikewright.events.exact.sources.jump import LEAST_RISE
 
-LEAST_RISE = 1e-3
 SPAN = 2.0
 """In units of the shortest time constant: how far before r an event may be."""
 

@@ -79,7 +79,8 @@ def measured(name: str, folder: Path) -> dict[str, float]:
         ),
         (
             "loss-shaping",
-            {"average", "average-no-silence", "uniform", "linear", "exponential", "peak"},
+            {"average", "average-no-silence", "average-40-ms"}
+            | {"uniform", "linear", "exponential", "peak"},
         ),
         ("multi-spike-advantages", {"one spike", "many spikes"}),
     ],

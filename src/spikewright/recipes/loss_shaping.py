@@ -1,10 +1,11 @@
 """Why an exact gradient fails with one loss and learns with another.
 
 Nowotny, Turner and Knight (2025): the exact gradient does not see that spikes appear and vanish.
-Where a trial ends in silence, the cross-entropy averaged over time pushes hidden spikes to later
-times until they are gone. With a loss on the integral, only the last spikes learn, unless the
+In long trials that end in silence, the cross-entropy averaged over time pushes hidden spikes to
+later times until they are gone. With a loss on the integral, only the last spikes learn, unless the
 integral has a weight that falls over the trial. Both are shown on patterns that are active for
-half of a trial of 1.4 s, and the first beside trials without the silence.
+half of a trial of 1.4 s; the first beside the same without the silence, and beside trials of 40 ms,
+in which it learns.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ DT = 1e-3
 HIDDEN = "1_cubalif"
 Kind = Literal["average", "uniform", "linear", "exponential", "peak"]
 AHEAD = "exponential minus uniform: test accuracy, points"
-FAILS, LEARNS = "average, silence at the end", "average, no silence"
-SPIKES, LOSS = "hidden spikes, after over before", "test loss, after over before"
+FAILS, BETWEEN, LEARNS = "average", "average-no-silence", "average-40-ms"
+SPIKES, LOSS = "hidden spikes, after over before", "last loss over that of guessing"
 
 
 class LossShapingSettings(RunSettings):
@@ -48,13 +49,15 @@ class LossShapingSettings(RunSettings):
     """processor threads"""
     samples: int = Field(1000, ge=1)
     """of the training set; a fifth of that in the others"""
-    classes: int = Field(10, ge=2)
+    classes: int = Field(20, ge=2)
     """number of patterns"""
     active: float = Field(0.7, gt=0)
     """end of the patterns, s"""
     duration: float = Field(1.4, gt=0)
     """length of a trial, s"""
-    hidden: int = Field(100, ge=1)
+    spikes: float = Field(1200.0, gt=0)
+    """expected input spikes of a sample"""
+    hidden: int = Field(50, ge=1)
     """hidden neurons"""
     loss: Kind = "exponential"
     """average of the cross-entropy; or cross-entropy of an integral with that weight, or a peak"""
@@ -71,13 +74,13 @@ class LossShaping(Recipe[LossShapingSettings]):
     Settings = LossShapingSettings
     sizes = {  # noqa: RUF012 - a constant
         "small": {},
-        "full": {"epochs": 40, "samples": 5000, "hidden": 256, "classes": 20},
+        "full": {"epochs": 40, "samples": 5000, "hidden": 256},
     }
     seeds = {"small": 3, "full": 5}  # noqa: RUF012 - a constant
     figures = (
-        Figure(f"{FAILS}: {SPIKES}", 0.5, "the sheet: hidden spikes vanish", "lower"),
-        Figure(f"{FAILS}: {LOSS}", 0.9, "the sheet: the loss does not drop"),
-        Figure(f"{LEARNS}: {LOSS}", 0.7, "the sheet: it learns", "lower"),
+        Figure(f"{FAILS}: {SPIKES}", 0.5, "reported: hidden spikes vanish", "lower"),
+        Figure(f"{FAILS}: {LOSS}", 0.9, "the loss does not drop"),
+        Figure(f"{LEARNS}: {LOSS}", 0.7, "reported to learn in short trials", "lower"),
         Figure(AHEAD, 5.0, "target of this project; 7 points on SHD in the authors' notes"),
     )
 
@@ -87,6 +90,7 @@ class LossShaping(Recipe[LossShapingSettings]):
             settings.classes,
             duration=settings.duration,
             active=settings.active,
+            spikes=settings.spikes,
             dt=DT,
             sizes=(settings.samples, few, few),
             seed=settings.seed,
@@ -117,16 +121,17 @@ class LossShaping(Recipe[LossShapingSettings]):
         self, settings: LossShapingSettings, folder: Path, *, resume: bool | str, progress: bool
     ) -> dict[str, float]:
         changes: dict[str, Mapping[str, Any]] = {
-            "average": {"loss": "average"},
-            "average-no-silence": {"loss": "average", "duration": settings.active},
+            FAILS: {"loss": "average"},
+            BETWEEN: {"loss": "average", "duration": settings.active},
+            LEARNS: {"loss": "average", "duration": 0.04, "active": 0.04, "spikes": 140.0},
             **{name: {"loss": name} for name in ("uniform", "linear", "exponential", "peak")},
         }
         done = train_each(self, settings, folder, changes, resume=resume, progress=progress)
         values = {f"{name}: test accuracy, %": accuracy(found) for name, found in done.items()}
         values[AHEAD] = accuracy(done["exponential"]) - accuracy(done["uniform"])
-        return (
-            values | _change(FAILS, done["average"]) | _change(LEARNS, done["average-no-silence"])
-        )
+        for name in (FAILS, BETWEEN, LEARNS):
+            values |= _change(name, done[name])
+        return values
 
 
 def _loss(settings: LossShapingSettings) -> EventLoss:
@@ -139,15 +144,16 @@ def _loss(settings: LossShapingSettings) -> EventLoss:
 
 
 def _change(name: str, outcome: Outcome) -> dict[str, float]:
-    """What became of the hidden spikes and of the loss on the test set."""
-    parts, after = outcome.parts, outcome.test.metrics
+    """What became of the hidden spikes and of the loss on the validation set by the last epoch."""
+    parts = outcome.parts
+    after = [record for record in outcome.fit.history if record["kind"] == "validation"][-1]
     first = copy.deepcopy(parts.network)
     first.load_state_dict(parts.first_weights)
     state = parts.rule.init(first)
-    before = sw.evaluate(first, parts.data.test, parts.rule, rule_state=state).metrics
+    before = sw.evaluate(first, parts.data.validation, parts.rule, rule_state=state).metrics
     return {
         f"{name}: {SPIKES}": after["rates"][HIDDEN] / before["rates"][HIDDEN],
-        f"{name}: {LOSS}": after["loss"] / before["loss"],
+        f"{name}: {LOSS}": after["loss"] / math.log(len(parts.data.classes)),
     }
 
 

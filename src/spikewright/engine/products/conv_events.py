@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from spikewright.engine import memory
-from spikewright.engine.cpu.native import native
 from spikewright.engine.cpu.runs import VECTOR_BYTES
+from spikewright.engine.native import native
 from spikewright.engine.products.events import Events
 from spikewright.engine.products.geometry import Convolution, tables
 from spikewright.engine.threads import run_ranges
@@ -30,7 +30,7 @@ def product(
     kernels, out = lay_out(conv, events.valued(weight.numpy())), y.view(len(y), -1).numpy()
     shift = np.zeros(conv.outputs, out.dtype) if bias is None else bias.detach().numpy()
     lists = (events.indptr, events.index, events.count, *tables(conv))
-    kernel = native("conv", out.dtype).product
+    kernel = native("spikewright.engine", "conv", out.dtype).product
     run_ranges(
         lambda i, j: kernel(i, j, *lists, *_grids(conv, out.dtype), kernels, shift, out),
         events.rows,
@@ -49,7 +49,7 @@ def weight_gradient(conv: Convolution, events: Events, gradient: Tensor) -> tupl
     kernels = np.empty((parts, weights), values.dtype)
     bias = np.empty((parts, conv.outputs), values.dtype)
     lists = (events.indptr, events.index, events.count, *tables(conv))
-    kernel = native("conv", values.dtype).weight_gradient
+    kernel = native("spikewright.engine", "conv", values.dtype).weight_gradient
     run_ranges(
         lambda i, j: kernel(i, j, *lists, *_grids(conv, values.dtype), values, kernels, bias),
         parts,
@@ -65,7 +65,7 @@ def input_gradient(conv: Convolution, active: Events, weight: Tensor, gradient: 
     values: Array = gradient.contiguous().view(len(gradient), -1).numpy()
     x = memory.empty((len(values), conv.inputs * conv.plane), gradient.dtype)
     out, lists = x.numpy(), (active.indptr, active.index, *tables(conv))
-    kernel = native("conv", values.dtype).input_gradient
+    kernel = native("spikewright.engine", "conv", values.dtype).input_gradient
     run_ranges(
         lambda i, j: kernel(i, j, *lists, *_grids(conv, values.dtype), values, kernels, out),
         active.rows,

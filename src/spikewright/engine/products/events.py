@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from spikewright.engine.cpu.native import native
+from spikewright.engine.native import native
 from spikewright.engine.threads import run_ranges
 
 Array = np.ndarray[Any, Any]
@@ -107,7 +107,7 @@ class Marks:
             ``None`` if a value is not a number from 0 to 255.
         """
         steps, batch, size = len(self.bits), self.batch, self.size
-        kernels = native("events", values.dtype)
+        kernels = native("spikewright.engine", "events", values.dtype)
         starts, indptr = np.zeros(steps + 1, np.int64), np.zeros(steps * batch + 1, np.int64)
         kernels.count_steps(0, steps, self.bits, starts)
         np.cumsum(starts, out=starts)
@@ -131,7 +131,7 @@ def events_in(x: Tensor) -> Events | None:
     steps, batch, size = x.shape[0], x.shape[1], math.prod(x.shape[2:])
     values = np.ascontiguousarray(x.detach().reshape(steps, batch * size).numpy())
     marks = Marks(steps, batch, size, steps)
-    kernels = native("events", values.dtype)
+    kernels = native("spikewright.engine", "events", values.dtype)
     run_ranges(
         lambda i, j: kernels.mark(i, j, values, marks.bits, marks.graded), steps, values.size
     )

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from spikewright.engine import memory
-from spikewright.engine.cpu.native import native
 from spikewright.engine.cpu.runs import block_side
 from spikewright.engine.gpu import linear as gpu_choice
 from spikewright.engine.gpu import products as gpu
+from spikewright.engine.native import native
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.products.costs import Path, Product, costs_in_force
 from spikewright.engine.products.events import (
@@ -156,7 +156,11 @@ def product(events: Events, rows: Array, bias: Array, y: Array) -> None:
         rows: (inputs, outputs).
         y: (rows, outputs), written.
     """
-    e, kernels, rows = events, native("linear", rows.dtype), events.valued(rows)
+    e, kernels, rows = (
+        events,
+        native("spikewright.engine", "linear", rows.dtype),
+        events.valued(rows),
+    )
     run_ranges(
         lambda i, j: kernels.product(i, j, e.indptr, e.index, e.count, rows, bias, y),
         e.rows,
@@ -175,7 +179,7 @@ def weight_gradient(events: Events, gradient: Array) -> Array:
     Returns:
         (outputs, inputs).
     """
-    e, kernels = events, native("linear", gradient.dtype)
+    e, kernels = events, native("spikewright.engine", "linear", gradient.dtype)
     outputs = gradient.shape[1]
     block = max(1, BLOCK_BYTES // (outputs * gradient.itemsize))
     start = np.empty((-(-e.rows // block), e.features + 1), np.int64)
@@ -199,7 +203,7 @@ def column_sums(gradient: Array) -> Array:
     """The sum of each column, in an order that no number of threads changes."""
     parts = min(SUM_PARTS, len(gradient))
     totals = np.empty((parts, gradient.shape[1]), gradient.dtype)
-    kernels = native("linear", gradient.dtype)
+    kernels = native("spikewright.engine", "linear", gradient.dtype)
     work = gradient.size // 4
     run_ranges(lambda i, j: kernels.column_sums(i, j, gradient, totals), parts, work)
     return totals.sum(axis=0)
@@ -209,7 +213,7 @@ def flipped(matrix: Array) -> Array:
     """A contiguous transposed copy."""
     out = np.empty(matrix.shape[::-1], matrix.dtype)
     source = np.ascontiguousarray(matrix)
-    kernels = native("linear", matrix.dtype)
+    kernels = native("spikewright.engine", "linear", matrix.dtype)
     blocks = -(-len(out) // block_side(matrix.itemsize))
     run_ranges(lambda i, j: kernels.flip(i, j, source, out), blocks, matrix.size // 4)
     return out
@@ -247,7 +251,7 @@ def listed_input_gradient(active: Events, rows: Array, gradient: Array) -> Array
         gradient: (rows, outputs).
     """
     x = memory.empty((len(gradient), len(rows)), torch.from_numpy(rows).dtype).numpy()
-    kernels = native("linear", rows.dtype)
+    kernels = native("spikewright.engine", "linear", rows.dtype)
     run_ranges(
         lambda i, j: kernels.input_gradient(i, j, active.indptr, active.index, rows, gradient, x),
         active.rows,

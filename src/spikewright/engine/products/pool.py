@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.engine import memory
-from spikewright.engine.cpu.native import native
+from spikewright.engine.native import native
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.products.events import (
     Events,
@@ -84,7 +84,7 @@ class _Pool(torch.autograd.Function):
         planes = x.detach().reshape(-1, *x.shape[3:])
         y = memory.empty((len(planes), *windows.outputs(planes.shape[1:])), x.dtype)
         chosen = torch.empty(() if windows.divisor else y.shape, dtype=torch.uint8)
-        kernels = native("pool", planes.numpy().dtype)
+        kernels = native("spikewright.engine", "pool", planes.numpy().dtype)
         kernel = kernels.window_sum if windows.divisor else kernels.largest
         _run(kernel, windows, planes, y, chosen)
         ctx.save_for_backward(chosen)
@@ -96,7 +96,7 @@ class _Pool(torch.autograd.Function):
         (chosen,), windows = ctx.saved_tensors, ctx.windows
         gradient = grads[0].detach().reshape(-1, *grads[0].shape[3:]).contiguous()
         x = memory.empty((len(gradient), *ctx.shape[3:]), gradient.dtype)
-        kernels = native("pool", gradient.numpy().dtype)
+        kernels = native("spikewright.engine", "pool", gradient.numpy().dtype)
         kernel = kernels.window_sum_gradient if windows.divisor else kernels.largest_gradient
         _run(kernel, windows, gradient, x, chosen)
         way = "Run the neurons before it with backend='reference'."
@@ -126,7 +126,7 @@ def _reached(active: Events, x: Tensor, y: Tensor, windows: Windows) -> Events |
     """The windows that hold an active place."""
     mask = torch.zeros(y.shape, dtype=y.dtype)
     values: Array = mask.flatten(0, 1).numpy()
-    kernel = native("pool", values.dtype).reach
+    kernel = native("spikewright.engine", "pool", values.dtype).reach
     sizes = (*x.shape[3:], values, *windows.size, *windows.step)
     run_ranges(
         lambda i, j: kernel(i, j, active.indptr, active.index, *sizes), active.rows, active.number

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikewright.engine.cpu.native import native
+from spikewright.engine.native import native
 from spikewright.engine.products.events import Events
 from spikewright.engine.products.linear import flipped, weight_gradient
 from spikewright.engine.recurrent.call import Array, Call
@@ -77,7 +77,7 @@ def _gradient(
         lists = events.indptr[: len(flat) + 1], events.index
     rows = np.zeros((flat.shape[1], drive.shape[2]), drive.dtype)
     arrays = *lists, flat, call.delays, drive, rows
-    kernels = native("recurrent", drive.dtype)
+    kernels = native("spikewright.engine", "recurrent", drive.dtype)
     run_ranges(
         lambda i, j: kernels.weight_gradient(i * _COLUMNS, j * _COLUMNS, time, *arrays),
         -(-drive.shape[2] // _COLUMNS),

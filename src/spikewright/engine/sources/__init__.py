@@ -1,1 +1,1 @@
-"""Kernels written by hand, as source that `spikewright.engine.cpu.native` compiles for a dtype."""
+"""Kernels written by hand, as source that `spikewright.engine.native` compiles for a dtype."""

@@ -43,9 +43,9 @@ _NAMES = "steps, batch, w, memory, index, noise, x, y"
 _HEAD = """
 from numba import types
 
-from spikewright.engine.cpu.native import native
+from spikewright.engine.native import native
 
-HELPERS = native("stream", np.dtype("{real}"))
+HELPERS = native("spikewright.engine", "stream", np.dtype("{real}"))
 finite, product, convolve = HELPERS.finite, HELPERS.product, HELPERS.convolve
 largest, remember, interpolate = HELPERS.largest, HELPERS.remember, HELPERS.interpolate
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from spikewright.engine.native import native
 from spikewright.engine.threads import run_ranges
 from spikewright.events.exact.gradient import Given, Gradient
 from spikewright.events.exact.history import Floats, History, Problem
-from spikewright.events.native import native
 
 MOST_PARTS = 16
 """Of the batch, each with a sum of its own of the gradients of weights."""

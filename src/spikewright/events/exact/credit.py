@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from spikewright.engine.native import native
 from spikewright.engine.threads import run_ranges
 from spikewright.events.exact.history import Floats
 from spikewright.events.exact.quadrature import Places, quadrature
 from spikewright.events.exact.readout import Readout
-from spikewright.events.native import native
 from spikewright.events.solver import TimeWeight
 
 PARTS = 8

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from spikewright.engine.native import native
 from spikewright.engine.threads import run_ranges
 from spikewright.errors import EventError
 from spikewright.events.exact.history import Array, Floats, History, Ints, Problem
-from spikewright.events.native import native
 from spikewright.events.solver import Limits
 from spikewright.units import format_seconds
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikewright.engine.native import native
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.threads import run_ranges
 from spikewright.events.cells import Cells
@@ -16,7 +17,6 @@ from spikewright.events.exact.credit import credit, gradients, integral_credit, 
 from spikewright.events.exact.history import Floats
 from spikewright.events.exact.quadrature import SHARPER, Places, quadrature
 from spikewright.events.exact.readout import Readout
-from spikewright.events.native import native
 from spikewright.events.solver import Samples, TimeWeight
 
 

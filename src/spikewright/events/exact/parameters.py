@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikewright.engine.native import native
 from spikewright.engine.threads import run_ranges
 from spikewright.events.exact.gradient import Given
 from spikewright.events.exact.history import Array, Floats, History, Ints, Problem
-from spikewright.events.native import native
 
 PARTS = 16
 """Of the batch, each summed by one thread."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spikewright.engine.native import native
 from spikewright.engine.threads import run_ranges
 from spikewright.events.exact.history import Floats, Ints
-from spikewright.events.native import native
 
 SHARPER = 4.0
 """How much faster than u a function of u may bend, for the places of `sample`."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.coding.spike_times import SpikeTimes
+from spikewright.engine.native import native
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.threads import run_ranges
 from spikewright.errors import EventError
@@ -18,7 +19,6 @@ from spikewright.events.cells import Cells
 from spikewright.events.current import Current, Feedback
 from spikewright.events.grid.arrivals import Array, layer_arrays, steps_of, work
 from spikewright.events.grid.sums import parameter_gradients, parts_of, weight_gradient
-from spikewright.events.native import native
 from spikewright.events.solver import Fired, Limits
 
 _ANY = np.iinfo(np.int64).max

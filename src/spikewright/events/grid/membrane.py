@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikewright.engine.native import native
 from spikewright.engine.once import differentiable_once
 from spikewright.engine.threads import run_ranges
 from spikewright.events.cells import Cells
 from spikewright.events.current import Current
 from spikewright.events.grid.arrivals import Array, layer_arrays, steps_of, work
 from spikewright.events.grid.sums import parameter_gradients, parts_of, weight_gradient
-from spikewright.events.native import native
 from spikewright.events.solver import TimeWeight
 
 SUM, PEAK, ALL = 0, 1, 2

@@ -18,6 +18,7 @@ from pydantic import Field
 import spikewright as sw
 from spikewright.coding import ExactLatency
 from spikewright.learning.event_losses import EventLoss, FirstSpikeSoftmax, SpikeCountTarget
+from spikewright.learning.silent import PushLabels
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 
 DT = 1e-3
@@ -88,6 +89,7 @@ class SpikeTimeRecipe(Recipe[S]):
             max_spikes=1 if once else most,
             learning_rate=settings.learning_rate,
             schedule="cosine",
+            silent=(PushLabels(),) if not once else (),
         )
 
     def loss(self, settings: S) -> EventLoss:

@@ -1,4 +1,4 @@
-"""Numba sources of the exact solver; see `spikewright.events.native`.
+"""Numba sources of the exact solver; see `spikewright.engine.native`.
 
 A neuron's state is (u, j) at some time, so no exponential of an absolute time occurs. After s
 without arrivals it is

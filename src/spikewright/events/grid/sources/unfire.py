@@ -17,7 +17,7 @@ from spikewright.events.grid.sources.back import (
 )
 from spikewright.events.grid.sources.shared import INLINE, LAYER, make_waits, place
 
-STEEPEST = 1e-3
+LEAST_RISE = 1e-3
 SPIKES = "Tuple((i4[::1], i4[::1], f8[::1], i8[::1]))"
 
 
@@ -33,7 +33,7 @@ def jump(m, slack, g_time, g_count, cells, state, d_cells):
     threshold, reset = cells[THRESHOLD, m], cells[RESET, m]
     after = state[0, m]
     total = g_time / cells[RATE_MEM, m] - after * (slack + threshold - reset)
-    before = g_count / threshold - total / max(slack, STEEPEST * threshold)
+    before = g_count / threshold - total / max(slack, LEAST_RISE * threshold)
     d_cells[D_THRESHOLD, m] -= before
     d_cells[D_RESET, m] += after
     state[0, m] = before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,7 @@ def bad(**options: list[float]) -> sw.SpikeTimes:
         ({"times": [0.0]}, "must be lists of one length"),
         ({"units": [0, 2]}, "units must lie between 0 and 1"),
         ({"samples": [0, 1]}, "samples must lie between 0 and 0"),
+        ({"units": [0, 0.5]}, "units must be whole numbers, got"),
     ],
 )
 def test_a_bad_list_is_refused(options: dict[str, list[float]], words: str) -> None:
@@ -150,3 +152,65 @@ def test_values_that_are_no_counts_are_no_spikes() -> None:
 def test_samples_out_of_order_are_refused() -> None:
     with pytest.raises(ShapeError, match="taken in order, got a stride of 2"):
         spikes_of([])[::2]
+
+
+@pytest.mark.parametrize("duration", [0.0, -1.0, math.nan, math.inf])
+def test_a_trial_without_a_length_is_refused(duration: float) -> None:
+    with pytest.raises(ShapeError, match="duration must be a positive, finite time"):
+        sw.SpikeTimes.from_first(torch.full((1, 2), math.inf), duration)
+
+
+def test_a_raster_without_steps_is_refused() -> None:
+    with pytest.raises(ShapeError, match="duration must be a positive, finite time"):
+        sw.SpikeTimes.from_raster(torch.zeros(0, 1, 2), 1e-3)
+
+
+def test_first_times_need_an_axis_of_samples() -> None:
+    with pytest.raises(ShapeError, match=r"must be \(batch, \*features\), got \(2,\)"):
+        sw.SpikeTimes.from_first(torch.zeros(2), 1e-3)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, -1.0])
+def test_counts_that_are_no_numbers_of_spikes_are_refused(value: float) -> None:
+    with pytest.raises(ShapeError, match="of spike counts"):
+        sw.SpikeTimes.from_raster(torch.full((2, 1, 1), value), 1e-3)
+
+
+def test_a_raster_of_truth_values_holds_spikes() -> None:
+    raster = torch.tensor([True, False, True]).reshape(3, 1, 1)
+    assert sw.SpikeTimes.from_raster(raster, 1e-3).times.tolist() == [0.0, 2e-3]
+
+
+def test_a_sample_is_taken_by_a_slice() -> None:
+    with pytest.raises(ShapeError, match="taken by a slice, got 0"):
+        spikes_of([])[0]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("times", "units", "offsets", "words"),
+    [
+        ([3e-3, 1e-3], [0, 1], [0, 2], "times must not fall within a sample"),
+        ([math.nan, 1e-3], [0, 1], [0, 2], "times must lie between 0 and 0.005"),
+        ([-1e-3, 1e-3], [0, 1], [0, 2], "times must lie between 0 and 0.005"),
+        ([1e-3, 9e-3], [0, 1], [0, 2], "times must lie between 0 and 0.005"),
+        ([1e-3, 2e-3], [0, 2], [0, 2], "units must lie between 0 and 1"),
+        ([1e-3, 2e-3], [0, 1], [0, 1], "offsets must rise from 0 to the number of spikes, 2"),
+        ([1e-3, 2e-3], [0, 1], [0, 2, 1, 2], "offsets must rise"),
+        ([1e-3, 2e-3], [0, 1], [], "offsets must rise"),
+        ([1e-3, 2e-3], [0], [0, 2], "must be lists of one length"),
+    ],
+)
+def test_lists_that_were_made_by_hand_are_checked(
+    times: list[float], units: list[int], offsets: list[int], words: str
+) -> None:
+    lists = torch.tensor(times).double(), torch.tensor(units), torch.tensor(offsets).long()
+    with pytest.raises(ShapeError, match=words):
+        sw.SpikeTimes(*lists, (2,), 5e-3).check()
+
+
+def test_times_may_fall_from_one_sample_to_the_next() -> None:
+    lists = torch.tensor([3e-3, 1e-3]).double(), torch.tensor([0, 1]), torch.tensor([0, 1, 2])
+    spikes = sw.SpikeTimes(*lists, (2,), 5e-3)
+    spikes.check()
+    with pytest.raises(ShapeError, match="times must be float64"):
+        replace(spikes, times=spikes.times.float()).check()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -62,6 +64,9 @@ def test_labels_come_in_turn_and_samples_look_like_their_class() -> None:
         {"stretch": 1.0},
         {"shift": -0.1},
         {"spikes": 0.0},
+        {"spikes": math.inf},
+        {"duration": math.inf},
+        {"sizes": (-1, 1, 1)},
         {"dt": 0.0},
     ],
 )

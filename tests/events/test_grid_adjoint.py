@@ -1,4 +1,4 @@
-"""The grid's gradients: equal to the sheet's equations, and near those of exact events."""
+"""The grid's gradients: equal to the published equations, and near those of exact events."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def random_loss(fired: Fired) -> tuple[Tensor, list[tuple[np.ndarray, ...]]]:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_gradients_are_those_of_the_sheet(seed: int) -> None:
+def test_gradients_are_those_of_the_published_equations(seed: int) -> None:
     case = make_case(seed)
     fired = Grid(DT).fire(case.current, case.cells, case.feedback, Limits())
     total, seeds = random_loss(fired)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -91,7 +94,7 @@ def test_limits_hold_for_the_layers_they_name() -> None:
     run = simulate(network, spikes, {"1_cubalif": Limits(spikes=1)})
     assert float(run.fired["1_cubalif"].counts.detach().max()) == 1
     assert run.fired["1_cubalif"].truncated > 0
-    with pytest.raises(ParameterError, match=r"limits must name layers.*Did you mean '1_cubalif'"):
+    with pytest.raises(ParameterError, match=r"limits must be Limits by.*Did you mean '1_cubalif'"):
         simulate(network, spikes, {"1_cubali": Limits()})
 
 
@@ -214,3 +217,44 @@ def test_an_open_network_takes_the_shape_of_its_first_spikes() -> None:
     run = simulate(network, nets.random_spikes((1, 6, 6), 10))
     assert isinstance(run.output, sw.SpikeTimes)
     assert run.output.shape == (2, 4, 4)
+
+
+def test_spikes_that_are_out_of_order_are_refused() -> None:
+    network, spikes = nets.dense(1e-3), nets.random_spikes((6,), 10)
+    mixed = replace(spikes, times=spikes.times.flip(0))
+    with pytest.raises(ShapeError, match="times must not fall within a sample"):
+        simulate(network, mixed)
+
+
+def test_a_raster_is_refused_with_the_way_to_spikes() -> None:
+    with pytest.raises(ShapeError, match=r"must be SpikeTimes, got a Tensor.*from_raster"):
+        simulate(nets.dense(1e-3), torch.zeros(5, 2, 6))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_parameter_that_is_not_finite_is_named(value: float) -> None:
+    network = nets.dense(1e-3)
+    network.layers["0_linear"].weight.data[0, 0] = value
+    with pytest.raises(ParameterError, match=r"must be finite.*'nodes\.0_linear\.weight'"):
+        simulate(network, nets.random_spikes((6,), 10))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Limits(spikes=0), "spikes must be a whole number from 1, got 0"),
+        (lambda: Limits(spikes=-1), "spikes must be a whole number from 1, got -1"),
+        (lambda: Limits(spikes=1.5), "spikes must be a whole number from 1, got 1.5"),
+        (lambda: Limits(bound=-1), "bound must be a whole number from 1, got -1"),
+        (lambda: Limits(spikes=20, bound=20), "spikes must be fewer than bound, 20, got 20"),
+    ],
+)
+def test_limits_are_whole_numbers_and_in_order(make: Callable[[], Limits], words: str) -> None:
+    with pytest.raises(ParameterError, match=words):
+        make()
+
+
+@pytest.mark.parametrize("limits", [3, {"1_cubalif": 3}])
+def test_limits_of_another_kind_are_refused(limits: Any) -> None:
+    with pytest.raises(ParameterError, match="events: limits must be Limits"):
+        simulate(nets.dense(1e-3), nets.random_spikes((6,), 10), limits)

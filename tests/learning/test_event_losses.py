@@ -303,6 +303,16 @@ def test_an_output_of_the_other_kind_is_refused(loss: Any, given: Any, message: 
             "linear, sigmoid, input, got 'exponentail'. Did you mean 'exponential'?",
         ),
         (
+            lambda: IntegralCrossEntropy(3),  # type: ignore[arg-type]
+            "event_losses.IntegralCrossEntropy: weight must be one of uniform, exponential, "
+            "linear, sigmoid, input, got 3. Known: uniform, exponential, linear, sigmoid, input.",
+        ),
+        (
+            lambda: FirstSpikeSoftmax(tau=1.0, push="exp"),  # type: ignore[arg-type]
+            "event_losses.FirstSpikeSoftmax: push must be ExponentialPush, ReciprocalPush or "
+            "None, got 'exp'. Pass push=None for no push.",
+        ),
+        (
             lambda: FirstSpikeSoftmax(tau=0.0),
             "event_losses.FirstSpikeSoftmax: tau must be positive and finite, got 0.0. "
             "Change tau or leave it out.",

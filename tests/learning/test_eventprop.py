@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 import spikewright as sw
 from learning.event_tasks import same, weights, which_is_first
-from spikewright.errors import BackendError, ParameterError
+from spikewright.errors import BackendError, ParameterError, RuleError, ShapeError
 from spikewright.events.exact import Exact
 from spikewright.events.solver import Fired
 from spikewright.learning import Batch, EventProp, SpikeTime, Surrogate
@@ -215,6 +216,44 @@ def test_a_step_whose_gradient_is_not_finite_is_skipped_and_counted() -> None:
     assert same(weights(net), before)
 
 
+def test_a_skipped_step_lets_no_policy_act() -> None:
+    rule = EventProp(INTEGRAL, solver=Broken(), silent=(RaiseSilent(), RedrawSilent(steps=1)))
+    net = net_for(rule)
+    net.layers["0_linear"].weight.data[::2] = -1.0  # half of the neurons are silent
+    before = weights(net)
+    found, state = run(rule, net, first_batch(), 2)
+    assert [m["skipped"] for m in found] == [1.0, 1.0]
+    assert same(weights(net), before)
+    assert state["silent"] == rule.init(net)["silent"]
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), SpikeCountTarget(3)])
+def test_a_step_with_a_loss_that_does_not_suit_is_refused_too(loss: Any) -> None:
+    rule, net = EventProp(loss), net_for(EventProp(INTEGRAL))
+    with pytest.raises(RuleError, match=f"EventProp: loss must suit.*{type(loss).__name__}"):
+        rule.train_batch(net, first_batch(), rule.init(net))
+
+
+def test_more_spikes_may_be_allowed_than_the_usual_bound() -> None:
+    rule = SpikeTime(SpikeCountTarget(3), max_spikes=10_100)
+    net = sw.Sequential(
+        sw.Linear(1, 1, bias=False), sw.CubaLIF(tau_mem=10e-3, tau_syn=5e-3), dt=1e-3
+    )
+    net.layers["0_linear"].weight.data.fill_(30_000.0)
+    spikes = sw.SpikeTimes.from_first(torch.zeros(1, 1), 20e-3)
+    measured = rule.measure(net, spikes, torch.tensor([0]))
+    assert float(measured.scores) == 10_100
+    assert measured.run.fired["1_cubalif"].truncated == 1
+
+
+def test_a_grid_that_the_trial_does_not_fit_is_refused() -> None:
+    rule = RULES["EventProp on a grid"]()
+    net, batch = net_for(rule), first_batch()
+    x = replace(batch.x, duration=batch.x.duration + 0.4e-3)
+    with pytest.raises(ShapeError, match=r"events\.grid: duration must be a whole"):
+        rule.train_batch(net, Batch(x, batch.y), rule.init(net))
+
+
 def test_fit_shows_the_share_of_skipped_steps() -> None:
     rule = EventProp(INTEGRAL, solver=Broken())
     with pytest.warns(TrainingWarning, match="gradients must be finite"):
@@ -286,7 +325,27 @@ def test_a_network_that_events_do_not_know_is_refused_by_layer() -> None:
     [
         (
             lambda: EventProp(INTEGRAL, solver="gird"),
-            "EventProp: solver must be one of exact, grid, got 'gird'. Did you mean 'grid'?",
+            "EventProp: solver must be one of exact, grid or a Solver, got 'gird'. "
+            "Did you mean 'grid'?",
+        ),
+        (
+            lambda: EventProp(INTEGRAL, solver=5),  # type: ignore[arg-type]
+            "EventProp: solver must be one of exact, grid or a Solver, got 5. Known: exact, grid.",
+        ),
+        (
+            lambda: EventProp(INTEGRAL, silent=PushLabels()),
+            "EventProp: silent must be a tuple of SilentPolicy, got PushLabels(rate=0.1). "
+            "Write silent=(one,) for a single one.",
+        ),
+        (
+            lambda: EventProp(INTEGRAL, regularisers=("upper",)),
+            "EventProp: regularisers must be a tuple of SpikeRate, got ('upper',). "
+            "Write regularisers=(one,) for a single one.",
+        ),
+        (
+            lambda: ChannelShift(1.5),  # type: ignore[arg-type]
+            "augmentation.ChannelShift: most must be a whole number from 0, got 1.5. "
+            "Leave the augmentation out for none.",
         ),
         (
             lambda: SpikeTime(FIRST, max_spikes=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 import spikewright as sw
 from learning.event_tasks import batch, network, same, weights
 from spikewright.errors import ParameterError
-from spikewright.learning import EventProp, SpikeTime, diagnose
+from spikewright.learning import EventProp, SpikeTime, Surrogate, diagnose
 from spikewright.learning.credit import CreditReport, LayerFlow
 from spikewright.learning.event_losses import IntegralCrossEntropy, SpikeCountTarget
 from spikewright.report.figures.credit import credit
@@ -80,6 +81,20 @@ def test_diagnosis_leaves_the_network_alone_and_counts_what_changes() -> None:
     assert [flow.name for flow in found.layers] == ["1_cubalif", "4_cubalif", "6_cubali"]
 
 
+def test_diagnosis_leaves_the_moments_of_training_alone() -> None:
+    rule, net, samples = EventProp(IntegralCrossEntropy()), network(), batch()
+    _, state = rule.train_batch(net, samples, rule.init(net))
+    before = copy.deepcopy(state["moments"])
+    diagnose(rule, net, samples, state, bins=5)
+    for name, kept in before.items():
+        assert same(state["moments"][name], kept)
+
+
+def test_a_rule_that_follows_no_events_is_refused() -> None:
+    with pytest.raises(ParameterError, match="rule must follow events, got Surrogate"):
+        diagnose(Surrogate(), network(), batch())  # type: ignore[arg-type]
+
+
 def test_the_gradient_of_a_layer_is_that_of_the_weights_into_it() -> None:
     rule, net, samples = SpikeTime(SpikeCountTarget(4, 1)), network(spiking=True), batch()
     found = diagnose(rule, net, samples, bins=7)
@@ -113,7 +128,7 @@ def test_the_text_names_what_stands_out() -> None:
 def test_bins_must_be_one_at_least() -> None:
     with pytest.raises(ParameterError) as caught:
         diagnose(EventProp(IntegralCrossEntropy()), network(), batch(), bins=0)
-    assert str(caught.value) == "diagnose: bins must be at least 1, got 0. Use 100."
+    assert str(caught.value) == "diagnose: bins must be a whole number from 1, got 0. Use 100."
 
 
 def test_the_figure_has_a_curve_for_each_loss_on_a_logarithmic_axis() -> None:

@@ -1,4 +1,4 @@
-"""The recipes of exact gradients: what they take from the sheets, and that each trains."""
+"""The recipes of exact gradients: what they take from the papers, and that each trains."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_eventprop_mnist_starts_from_the_published_weights(loss: str, normal: An
 
 
 @pytest.mark.parametrize("name", ["eventprop-mnist", "spike-time-mnist"])
-def test_a_pixel_spikes_when_the_sheets_say(name: str) -> None:
+def test_a_pixel_spikes_when_the_papers_say(name: str) -> None:
     split = parts_of(name).data.train
     spikes, _ = split.batch([0])
     pixels = split.values[0].flatten().double()
@@ -180,7 +180,7 @@ def test_thresholds_weights_and_spikes_of_spike_time_recipes_are_those_published
 
 
 @pytest.mark.usefixtures("heidelberg")
-def test_the_heidelberg_network_is_that_of_the_sheet() -> None:
+def test_the_heidelberg_network_is_that_of_the_paper() -> None:
     parts = parts_of("eventprop-shd", hidden=256)
     normal = {(256, 700): (0.03, 0.01), (256, 256): (0.0, 0.02), (20, 256): (0.0, 0.03)}
     weights = {tuple(w.shape): w for w in parts.first_weights.values() if w.ndim == 2}

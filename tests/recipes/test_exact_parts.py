@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from spikewright.events import EventRun, Fired, Limits, simulate
 from spikewright.learning import SpikeTime
 from spikewright.learning.event_losses import FirstSpikeSoftmax, SpikeCountTarget
 from spikewright.recipes import multi_spike_advantages as advantages
-from spikewright.recipes.core.trials import aim_potentials
+from spikewright.recipes import multi_spike_mnist
+from spikewright.recipes.core.trials import ACCURACY, aim_potentials
 
 
 def fired(times: list[list[tuple[float, int]]], neurons: int) -> Fired:
@@ -108,3 +110,20 @@ def test_first_weights_spread_as_asked() -> None:
     aim_potentials(network, SpikeTimes.from_first(first, 0.1), drives=(1.5,), spreads=(0.7,))
     weight = next(network.parameters()).detach()
     assert float(weight.std() / weight.mean()) == pytest.approx(0.7, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "ahead"), [((90.0, 95.0, 92.0), 3.0), ((90.0, 95.0, 96.0), -1.0)]
+)
+def test_a_sweep_that_is_best_at_an_end_has_no_maximum_inside(
+    accuracies: tuple[float, ...], ahead: float
+) -> None:
+    swept: Any = {
+        tau: SimpleNamespace(
+            metrics=lambda value=value: {ACCURACY: value},
+            test=SimpleNamespace(metrics={"rates": {"1_cubalif": 0.1}}),
+        )
+        for tau, value in zip((1e-3, 2e-3, 4e-3), accuracies, strict=True)
+    }
+    values = multi_spike_mnist._curve(multi_spike_mnist.MANY, swept)
+    assert values[multi_spike_mnist.INSIDE] == ahead

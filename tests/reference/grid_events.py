@@ -1,4 +1,4 @@
-"""EventProp on a time grid for one sample, slowly, from the sheet's equations.
+"""EventProp on a time grid for one sample, slowly, from the published equations.
 
     forward, each step:   j = i + x;  u <- a u + k j;  i <- b j;  spike where u > threshold
     between spikes, back: g_j <- b g_j + k g_u;  g_u <- a g_u

@@ -13,13 +13,15 @@ from spikewright.units import check_dt, format_seconds
 
 Shape = tuple[int, ...]
 _SLACK = 1e-6
+_MAKE = "Make them with SpikeTimes.sort."
 
 
 @dataclass(frozen=True, eq=False)
 class SpikeTimes:
     """The spikes of a batch: in each sample sorted by time, those of equal time by unit.
 
-    Make one with `sort`, `from_raster` or `from_first`, which check what they are given.
+    Make one with `sort`, `from_raster` or `from_first`, which check what they are given; `check`
+    does so for lists that are in order already.
 
     Attributes:
         times: (spikes,) float64, s, from 0 to ``duration``; may carry a gradient.
@@ -55,9 +57,12 @@ class SpikeTimes:
 
         Raises:
             ShapeError: lists of unequal length, a time that is not finite or outside of the trial,
-                or a unit or sample that does not exist.
+                a unit or sample that does not exist, or a trial that is not positive and finite.
         """
         batch, shape, duration = like
+        _check_duration(duration)
+        _check_whole("units", units)
+        _check_whole("samples", samples)
         times, units, samples = times.double(), units.long(), samples.long()
         _check_lists(times, units, samples)
         _check_range("times", times, duration, "the trial")
@@ -75,10 +80,11 @@ class SpikeTimes:
         """Spike counts on a grid, (time, batch, *features): a spike of step n is at n dt.
 
         Raises:
-            ShapeError: ``x`` has no batch axis or holds what is no count of spikes.
+            ShapeError: ``x`` has no steps, no batch axis, or holds what is no count of spikes.
         """
         check_dt("SpikeTimes", dt)
-        if x.ndim < 3 or bool((x < 0).any()) or bool((x != x.round()).any()):
+        _check_duration(len(x) * dt)
+        if x.ndim < 3 or not _are_counts(x):
             raise ShapeError(
                 "SpikeTimes: raster must be (time, batch, *features) of spike counts, got "
                 f"{tuple(x.shape)}{'' if x.ndim < 3 else ' with other numbers'}. Encode values "
@@ -95,7 +101,16 @@ class SpikeTimes:
 
     @classmethod
     def from_first(cls, first: Tensor, duration: float) -> SpikeTimes:
-        """At most one spike a unit, at the times (batch, *features), s; infinity for none."""
+        """At most one spike a unit, at the times (batch, *features), s; infinity for none.
+
+        Raises:
+            ShapeError: no feature axis, or a time that is not in the trial.
+        """
+        if first.ndim < 2:
+            raise ShapeError(
+                "SpikeTimes: first times must be (batch, *features), got "
+                f"{tuple(first.shape)}. Pass first[None] for a single sample."
+            )
         fires = first.detach() != math.inf
         samples, *_ = fires.nonzero(as_tuple=True)
         units = fires.flatten(1).nonzero(as_tuple=True)[1]
@@ -120,6 +135,34 @@ class SpikeTimes:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def check(self) -> None:
+        """Raise unless these are lists as `sort` makes them.
+
+        Raises:
+            ShapeError: what `sort` refuses, offsets that do not divide the lists, another dtype,
+                or times that fall within a sample.
+        """
+        lists = (self.times, self.units, self.offsets)
+        if tuple(part.dtype for part in lists) != (torch.float64, torch.int64, torch.int64):
+            raise ShapeError(
+                "SpikeTimes: times must be float64, units and offsets int64, got "
+                f"{', '.join(str(part.dtype) for part in lists)}. {_MAKE}"
+            )
+        bounds = self.offsets.tolist()
+        if bounds != sorted(bounds) or bounds[:1] != [0] or bounds[-1] != len(self):
+            raise ShapeError(
+                f"SpikeTimes: offsets must rise from 0 to the number of spikes, {len(self)}, got "
+                f"{bounds[:8]}. {_MAKE}"
+            )
+        _check_duration(self.duration)
+        _check_lists(self.times, self.units, self.samples)
+        _check_range("times", self.times, self.duration, "the trial")
+        _check_range("units", self.units, self.size - 1, f"features {self.shape}")
+        if bool(((self.times.detach().diff() < 0) & (self.samples.diff() == 0)).any()):
+            raise ShapeError(
+                f"SpikeTimes: times must not fall within a sample, got some that do. {_MAKE}"
+            )
 
     def steps(self, dt: float) -> int:
         """The trial's length in steps of ``dt`` seconds."""
@@ -149,12 +192,7 @@ class SpikeTimes:
         Raises:
             ShapeError: the trial is no whole number of steps.
         """
-        steps = self.steps(check_dt("SpikeTimes", dt))
-        if abs(self.duration / dt - steps) > _SLACK * steps:
-            raise ShapeError(
-                f"SpikeTimes: duration must be a whole number of steps of {format_seconds(dt)}, "
-                f"got {format_seconds(self.duration)}. Choose dt, or a trial, that fits."
-            )
+        steps = whole_steps("SpikeTimes", self.duration, check_dt("SpikeTimes", dt))
         step = (self.times.detach() / dt).round().long().clamp(max=steps - 1)
         place = (step * self.batch + self.samples) * self.size + self.units
         # bincount would hold whole numbers of 64 bits beside the result.
@@ -166,6 +204,10 @@ class SpikeTimes:
 
     def __getitem__(self, part: slice) -> SpikeTimes:
         """The samples of a slice, in order."""
+        if not isinstance(part, slice):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ShapeError(
+                f"SpikeTimes: samples must be taken by a slice, got {part!r}. Write spikes[3:4]."
+            )
         first, last, stride = part.indices(self.batch)
         if stride != 1:
             raise ShapeError(
@@ -195,6 +237,43 @@ def sample_count(x: Tensor | SpikeTimes) -> int:
 def take_samples(x: Tensor | SpikeTimes, part: slice) -> Tensor | SpikeTimes:
     """Some samples of a batch, on a grid (time, batch, *features) or as spike times."""
     return x[part] if isinstance(x, SpikeTimes) else x[:, part]
+
+
+def whole_steps(where: str, duration: float, dt: float) -> int:
+    """How many steps of ``dt`` a trial of ``duration`` has, both in s.
+
+    Raises:
+        ShapeError: it is no whole number of steps.
+    """
+    steps = max(1, round(duration / dt))
+    if abs(duration / dt - steps) > _SLACK * steps:
+        raise ShapeError(
+            f"{where}: duration must be a whole number of steps of {format_seconds(dt)}, got "
+            f"{format_seconds(duration)}. Choose dt, or a trial, that fits."
+        )
+    return steps
+
+
+def _are_counts(x: Tensor) -> bool:
+    if not x.is_floating_point():
+        return not bool((x < 0).any())
+    return bool(((x >= 0) & (x == x.round()) & (x < math.inf)).all())
+
+
+def _check_duration(duration: float) -> None:
+    if not 0 < duration < math.inf:
+        raise ShapeError(
+            f"SpikeTimes: duration must be a positive, finite time in seconds, got {duration!r}. "
+            "Give the length of the trial."
+        )
+
+
+def _check_whole(what: str, values: Tensor) -> None:
+    if values.is_floating_point() and bool((values != values.round()).any()):
+        raise ShapeError(
+            f"SpikeTimes: {what} must be whole numbers, got {values.tolist()[:8]}. Number them "
+            "from 0."
+        )
 
 
 def _check_lists(times: Tensor, units: Tensor, samples: Tensor) -> None:

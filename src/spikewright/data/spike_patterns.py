@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -76,12 +77,12 @@ class SpikePatterns:
         self.classes = tuple(str(number) for number in range(count))
         self.channels = checked_count(where, "channels", channels) or channels
         self.dt = check_dt(where, dt)
-        if not 0 < active <= duration:
+        if not 0 < active <= duration < math.inf:
             raise ParameterError(
-                f"{where}: active must be above 0 s and at most duration = {duration:g} s, got "
-                f"{active:g} s. Leave active out, or make trials longer."
+                f"{where}: active must be above 0 s and at most a finite duration, {duration:g} s, "
+                f"got {active:g} s. Leave active out, or make trials longer."
             )
-        if not (0 <= stretch < 1 and 0 <= shift < 1 and spikes > 0):
+        if not (0 <= stretch < 1 and 0 <= shift < 1 and 0 < spikes < math.inf):
             raise ParameterError(
                 f"{where}: stretch and shift must lie in [0, 1) and spikes above 0, got "
                 f"{stretch:g}, {shift:g} and {spikes:g}. Use the defaults."
@@ -89,7 +90,7 @@ class SpikePatterns:
         self.duration, self.active, self.spikes = duration, active, spikes
         self.stretch, self.shift, self.seed = stretch, shift, seed
         self.train, self.validation, self.test = (
-            PatternSplit(self, size, part)
+            PatternSplit(self, checked_count(where, "sizes", size, least=0) or 0, part)
             for size, part in zip(sizes, ("train", "validation", "test"), strict=True)
         )
 

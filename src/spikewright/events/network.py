@@ -66,8 +66,9 @@ def run_events(
 
     Raises:
         NetworkError: a layer cannot run in events; names it.
-        ParameterError: a threshold that is not above rest and reset, or limits for no layer.
-        ShapeError: ``spikes`` have other features.
+        ParameterError: a threshold that is not above rest and reset, a parameter that is not
+            finite, or limits for no layer.
+        ShapeError: ``spikes`` have other features, or are not in order.
         EventError: a neuron fires without end.
     """
     _prepare(network, spikes)
@@ -95,6 +96,12 @@ def _prepare(network: Network, spikes: SpikeTimes) -> None:
     if lines:
         raise NetworkError("events: the network must be of layers that events know, got\n  "
                            + "\n  ".join(lines))  # fmt: skip
+    if not isinstance(spikes, SpikeTimes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ShapeError(
+            f"events: spikes must be SpikeTimes, got a {type(spikes).__name__}. Make them with "
+            "sw.SpikeTimes.from_raster, from_first or sort."
+        )
+    spikes.check()
     if network.shape is None:
         network.build(spikes.shape)
     if network.shape != spikes.shape:
@@ -102,17 +109,29 @@ def _prepare(network: Network, spikes: SpikeTimes) -> None:
             f"events: spikes must have the features {network.shape} of the network's input, got "
             f"{spikes.shape}. Make them of that shape, or put a Flatten first."
         )
+    # A neuron that NaN reaches would seem silent, and an arrival delayed by NaN would be left out.
+    for name, parameter in network.named_parameters():
+        if not bool(parameter.detach().isfinite().all()):
+            raise ParameterError(
+                f"events: parameters must be finite, got NaN or infinity in {name!r}. Load an "
+                "earlier checkpoint, or make the network anew."
+            )
 
 
 def _limits_of(network: Network, limits: Limits | Mapping[str, Limits] | None) -> dict[str, Limits]:
     spiking = [name for name, layer in network.layers.items() if layer.spiking]
     if limits is None or isinstance(limits, Limits):
         return dict.fromkeys(spiking, limits or Limits())
-    for name in limits:
-        if name not in spiking:
+    if not isinstance(limits, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ParameterError(
+            f"events: limits must be Limits, or Limits by layer, got {limits!r}. Write "
+            "Limits(spikes=1) for first spikes only."
+        )
+    for name, limit in limits.items():
+        if name not in spiking or not isinstance(limit, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ParameterError(
-                f"events: limits must name layers of spiking neurons, got {name!r}. "
-                f"{nearest(name, spiking)}"
+                "events: limits must be Limits by layers of spiking neurons, got "
+                f"{name!r}: {limit!r}. {nearest(name, spiking)}"
             )
     return {name: limits.get(name, Limits()) for name in spiking}
 

@@ -6,27 +6,54 @@ connection and the parameters of the neurons.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from spikewright.coding.spike_times import SpikeTimes
+from spikewright.errors import ParameterError
 from spikewright.events.cells import Cells
 from spikewright.events.current import Current, Feedback
 
+CALM = (
+    "Lower the weights onto it or the feedback without delay, or limit its spikes (max_spikes of "
+    "a rule, Limits.spikes)."
+)
+"""What to do about a neuron that fires without end."""
 
-class Limits(NamedTuple):
+
+@dataclass(frozen=True)
+class Limits:
     """How often a neuron may spike in a trial.
 
     Args:
-        spikes: the most; later ones do not happen, and `Fired.truncated` counts the neurons that
-            would have gone on. ``None`` for any number.
+        spikes: the most, fewer than ``bound``; later ones do not happen, and `Fired.truncated`
+            counts the neurons that would have gone on. ``None`` for any number.
         bound: spikes of one neuron in one trial from which on it counts as firing without end,
             an error.
+
+    Raises:
+        ParameterError: one is no whole number from 1, or ``spikes`` reaches ``bound``.
     """
 
     spikes: int | None = None
     bound: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name, value in (("spikes", self.spikes), ("bound", self.bound)):
+            if name == "spikes" and value is None:
+                continue
+            if type(value) is not int or value < 1:
+                raise ParameterError(
+                    f"events.Limits: {name} must be a whole number from 1, got {value!r}. "
+                    f"Leave {name} out for the usual one."
+                )
+        if self.spikes is not None and self.spikes >= self.bound:
+            raise ParameterError(
+                f"events.Limits: spikes must be fewer than bound, {self.bound:,}, got "
+                f"{self.spikes:,}. Raise bound too, or leave spikes out."
+            )
 
 
 class Fired(NamedTuple):
@@ -87,6 +114,7 @@ class TimeWeight(Protocol):
         ...
 
 
+@runtime_checkable
 class Solver(Protocol):
     """Turns arrivals into spikes or membranes."""
 

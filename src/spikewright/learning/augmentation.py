@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import ParameterError, ShapeError
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """Makes other input spikes of those of a batch."""
 
@@ -54,7 +55,7 @@ class ChannelShift:
     most: int
 
     def __post_init__(self) -> None:
-        _check("ChannelShift", "most", self.most, math.inf, "at least 0")
+        _check("ChannelShift", "most", self.most, math.inf, "a whole number from 0")
 
     def __call__(self, spikes: SpikeTimes, generator: torch.Generator) -> SpikeTimes:
         each = torch.randint(-self.most, self.most + 1, (spikes.batch,), generator=generator)
@@ -127,7 +128,7 @@ def _remake(spikes: SpikeTimes, times: Tensor, units: Tensor, kept: Tensor) -> S
 
 
 def _check(where: str, name: str, value: float, below: float, rule: str) -> None:
-    if not 0 <= value < below:
+    if not 0 <= value < below or ("whole" in rule and not isinstance(value, int)):
         raise ParameterError(
             f"augmentation.{where}: {name} must be {rule}, got {value!r}. "
             "Leave the augmentation out for none."

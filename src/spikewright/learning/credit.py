@@ -120,7 +120,7 @@ def diagnose(
     rule_state: RuleState = None,
     bins: int = 100,
 ) -> CreditReport:
-    """Follow the gradient of one batch through the trial; the network itself is not changed.
+    """Follow the gradient of one batch through the trial; network and state are not changed.
 
     Into each layer of neurons go arrivals of weight 0, one at each edge between the parts of the
     trial: dL/dw of such a weight is the current's adjoint g_i = -tau_syn lambda_i there, and its
@@ -134,7 +134,7 @@ def diagnose(
         bins: parts of the trial.
 
     Raises:
-        ParameterError: fewer than 1 part.
+        ParameterError: a rule of another kind, or not a whole number of parts from 1.
 
     >>> import spikewright as sw
     >>> from spikewright.learning.event_losses import IntegralCrossEntropy
@@ -149,8 +149,7 @@ def diagnose(
     >>> [flow.name for flow in found.layers], found.layers[0].silent
     (['1_cubalif', '3_cubali'], 1.0)
     """
-    if bins < 1:
-        raise ParameterError(f"diagnose: bins must be at least 1, got {bins}. Use 100.")
+    _check(rule, bins)
     patient, batch = copy.deepcopy(network), Batch(*batch)
     spikes = as_spikes(patient, batch.x)
     edges = torch.linspace(0, spikes.duration, bins + 1, dtype=torch.float64)
@@ -162,12 +161,25 @@ def diagnose(
         if before.loss.requires_grad:
             before.loss.backward()
         flows = _flows(patient, before.run, probe)
-        state = rule.init(patient) if rule_state is None else rule_state
+        # The optimiser changes moments in place.
+        state = rule.init(patient) if rule_state is None else copy.deepcopy(rule_state)
         rule.train_batch(patient, batch, state)
         with torch.no_grad():
             after = rule.measure(patient, spikes, batch.y).run
     layers = tuple(_with_changes(flow, before.run, after) for flow in flows)
     return CreditReport(repr(rule.loss), edges, layers)
+
+
+def _check(rule: EventRule, bins: int) -> None:
+    if not isinstance(rule, EventRule):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ParameterError(
+            f"diagnose: rule must follow events, got {type(rule).__name__}. Give EventProp or "
+            "SpikeTime; for Surrogate there is sw.doctor."
+        )
+    if type(bins) is not int or bins < 1:
+        raise ParameterError(
+            f"diagnose: bins must be a whole number from 1, got {bins!r}. Use 100."
+        )
 
 
 @dataclass

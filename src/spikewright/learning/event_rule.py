@@ -12,7 +12,7 @@ from spikewright import seeding
 from spikewright.borrow import in_mode
 from spikewright.coding.spike_times import SpikeTimes
 from spikewright.engine.forward import refuse_program
-from spikewright.errors import ParameterError, nearest
+from spikewright.errors import ParameterError, RuleError, nearest
 from spikewright.events.network import EventRun, run_events
 from spikewright.events.requirements import neurons_of, requirements
 from spikewright.events.solver import Limits, Solver
@@ -56,6 +56,9 @@ class EventRule:
         augmentations: of the input spikes while training, one after another; see
             `spikewright.learning.augmentation`.
         optimisation: an `Optimisation`, or give its fields: ``learning_rate=2e-3``.
+
+    Raises:
+        ParameterError: an option is unknown, of the wrong kind or outside its range.
     """
 
     options = ("loss", "max_spikes", "regularisers", "silent", "augmentations")
@@ -75,8 +78,9 @@ class EventRule:
         self.optimisation = take_optimisation(where, optimisation, fields, self.options)
         _check_max_spikes(where, max_spikes)
         self.loss, self.max_spikes = loss, max_spikes
-        self.regularisers, self.silent = tuple(regularisers), tuple(silent)
-        self.augmentations = tuple(augmentations)
+        self.regularisers = _several(where, "regularisers", regularisers, SpikeRate)
+        self.silent = _several(where, "silent", silent, SilentPolicy)
+        self.augmentations = _several(where, "augmentations", augmentations, Augmentation)
 
     def __repr__(self) -> str:
         fields = (*self.options, "optimisation")
@@ -139,8 +143,12 @@ class EventRule:
     ) -> tuple[Metrics, RuleState]:
         """One optimiser step on the mean loss of ``batch``; see `Rule.train_batch`.
 
-        A step whose gradient is not finite changes nothing and is counted: ``skipped`` of the
-        metrics is 1 then, and the number of them in the rule's state.
+        A step whose gradient is not finite changes nothing, by policies for silent neurons
+        neither, and is counted: ``skipped`` of the metrics is 1 then, and the number of them in
+        the rule's state.
+
+        Raises:
+            RuleError: a loss that does not suit the network's output.
         """
         parameters = trainable(network)
         for parameter in parameters.values():
@@ -153,16 +161,14 @@ class EventRule:
         gradients = [p.grad for p in parameters.values() if p.grad is not None]
         finite = all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
         (skipped,) = any_true(not finite)
-        moments = rule_state["moments"]
-        if not skipped:
-            moments = descend(self.optimisation, parameters, rule_state)
         after = {
             **rule_state,
             "step": rule_state["step"] + 1,
-            "moments": moments,
             "skipped": rule_state["skipped"] + skipped,
-            "silent": self._wake(network, measured.run, batch.y, rule_state),
         }
+        if not skipped:
+            after["moments"] = descend(self.optimisation, parameters, rule_state)
+            after["silent"] = self._wake(network, measured.run, batch.y, rule_state)
         return {**self._metrics(measured, batch.y), "skipped": float(skipped)}, after
 
     def evaluate(self, network: nn.Module, batch: Batch, rule_state: RuleState) -> Metrics:
@@ -185,6 +191,8 @@ class EventRule:
             solver: takes the place of the rule's own.
         """
         refuse_program(f"{type(self).__name__}, which follows events in software")
+        for problem in self._check_loss(network):
+            raise RuleError(f"{type(self).__name__}: loss must suit the network, got {problem}.")
         solver = solver or self.solver_for(network)
         run = run_events(network, spikes, solver, self._limits(network))
         last = next(reversed(network.layers))
@@ -198,8 +206,8 @@ class EventRule:
 
     def _limits(self, network: Network) -> Limits | dict[str, Limits]:
         if isinstance(self.max_spikes, Mapping):
-            return {name: Limits(most) for name, most in self.max_spikes.items()}
-        return Limits(self.max_spikes)
+            return {name: _limit(most) for name, most in self.max_spikes.items()}
+        return Limits() if self.max_spikes is None else _limit(self.max_spikes)
 
     def _augment(self, spikes: SpikeTimes, rule_state: RuleState) -> SpikeTimes:
         for place, augmentation in enumerate(self.augmentations):
@@ -245,6 +253,21 @@ def _slope(layer: Any) -> Tensor | None:
 
 def _name_of(loss: object) -> str:
     return type(loss).__name__
+
+
+def _several(where: str, name: str, given: Any, kind: type) -> tuple[Any, ...]:
+    """What an option lists, each of ``kind``."""
+    listed = tuple(given) if isinstance(given, tuple | list) else None
+    if listed is None or not all(isinstance(each, kind) for each in listed):
+        raise ParameterError(
+            f"{where}: {name} must be a tuple of {kind.__name__}, got {given!r}. Write "
+            f"{name}=(one,) for a single one."
+        )
+    return listed
+
+
+def _limit(most: int) -> Limits:
+    return Limits(most, max(Limits().bound, most + 1))
 
 
 def _check_max_spikes(where: str, given: MaxSpikes) -> None:

@@ -63,10 +63,10 @@ class EventProp(EventRule):
 
     def __init__(self, loss: EventLoss, *, solver: str | Solver = "exact", **options: Any) -> None:
         super().__init__(loss, **options)
-        if isinstance(solver, str) and solver not in SOLVERS:
+        if not isinstance(solver, Solver) and solver not in SOLVERS:
             raise ParameterError(
-                f"EventProp: solver must be one of {', '.join(SOLVERS)}, got {solver!r}. "
-                f"{nearest(solver, SOLVERS)}"
+                f"EventProp: solver must be one of {', '.join(SOLVERS)} or a Solver, got "
+                f"{solver!r}. {nearest(str(solver), SOLVERS)}"
             )
         self.solver = solver
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class Seen(NamedTuple):
     key: int
 
 
+@runtime_checkable
 class SilentPolicy(Protocol):
     """Changes weights of neurons that did not spike, after each step; its state is a value."""
 

@@ -31,7 +31,7 @@ from spikewright.recipes.core.trials import (
 DT = 1e-3
 LATEST, TRIAL = 20e-3, 40e-3
 """Time of the darkest pixel and length of a trial, s."""
-INSIDE = "many spikes: best accuracy of the sweep minus that at its ends, points"
+INSIDE = "many spikes: best accuracy inside the sweep minus that at its ends, points"
 MANY, ONCE = "many spikes", "one spike a neuron"
 MINUTES = "training time, min"
 
@@ -153,8 +153,8 @@ def _curve(kind: str, swept: dict[float, Outcome]) -> dict[str, float]:
         name = f"{kind}, tau_syn {1e3 * tau:g} ms: hidden spikes a neuron and image"
         values[name] = rate * round(TRIAL / DT)
     if len(found) > 2 and kind == MANY:
-        *_, last = found.values()
-        values[INSIDE] = max(found.values()) - max(next(iter(found.values())), last)
+        first, *inside, last = found.values()
+        values[INSIDE] = max(inside) - max(first, last)
     return values
 
 

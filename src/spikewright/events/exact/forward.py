@@ -13,7 +13,7 @@ from spikewright.engine.native import native
 from spikewright.engine.threads import run_ranges
 from spikewright.errors import EventError
 from spikewright.events.exact.history import Array, Floats, History, Ints, Problem
-from spikewright.events.solver import Limits
+from spikewright.events.solver import CALM, Limits
 from spikewright.units import format_seconds
 
 _WRITTEN, _STATE, _STOPPED, _UNIT, _EVENTS = range(5)
@@ -148,6 +148,5 @@ def _offsets(lengths: list[int]) -> Ints:
 def _endless(sample: int, unit: int, time: float, limits: Limits) -> EventError:
     return EventError(
         f"events.exact: a neuron must spike fewer than {limits.bound:,} times in a trial, got as "
-        f"many from neuron {unit} in sample {sample} up to {format_seconds(float(time))}. Lower "
-        "the weights onto it or the delay-free feedback, or raise Limits.bound."
+        f"many from neuron {unit} in sample {sample} up to {format_seconds(float(time))}. {CALM}"
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import EventError
-from spikewright.events.solver import Limits
+from spikewright.events.solver import CALM, Limits
 
 ROOM = 8
 """Spikes of a neuron that there is room for at first; where it is too little, a run is repeated."""
@@ -52,7 +52,7 @@ class Slots(NamedTuple):
 
 def most_spikes(limits: Limits) -> int:
     """Spikes of a neuron after which it does not go on."""
-    return limits.bound if limits.spikes is None else min(limits.spikes, limits.bound)
+    return limits.bound if limits.spikes is None else limits.spikes
 
 
 def check_bound(counts: Tensor, limits: Limits) -> int:
@@ -67,6 +67,5 @@ def check_bound(counts: Tensor, limits: Limits) -> int:
     sample, unit = divmod(int(counts.argmax()), counts.shape[1])
     raise EventError(
         f"events.gpu: a neuron must spike fewer than {limits.bound:,} times in a trial, got as "
-        f"many from neuron {unit} in sample {sample}. Lower the weights onto it or the delay-free "
-        "feedback, or raise Limits.bound."
+        f"many from neuron {unit} in sample {sample}. {CALM}"
     )

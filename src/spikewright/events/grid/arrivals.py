@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikewright.coding.spike_times import whole_steps
 from spikewright.errors import BackendError
 from spikewright.events.cells import Cells
 from spikewright.events.current import Current, Feedback, Synapses
@@ -18,9 +19,13 @@ _NONE = np.empty(0, np.int64)
 _NO_FEEDBACK = ((np.empty(0), _NONE, _NONE, _NONE), _NONE, _NONE)
 
 
-def steps_of(duration: float, dt: float) -> int:
-    """The trial's length in steps."""
-    return max(1, round(duration / dt))
+def steps_of(current: Current, dt: float) -> int:
+    """The trial's length in steps.
+
+    Raises:
+        ShapeError: it is no whole number of them.
+    """
+    return whole_steps("events.grid", current.duration, dt)
 
 
 def nearest_steps(times: Tensor, dt: float, most: int) -> Tensor:
@@ -38,12 +43,13 @@ def layer_arrays(
 
     Raises:
         BackendError: the tensors are not on the CPU.
+        ShapeError: the trial is no whole number of steps.
     """
     _check_device(current.times, current.synapses.weight, cells.tau_mem)
     return (
         arrival_arrays(current, dt),
         synapse_arrays(current.synapses),
-        feedback_arrays(feedback, dt, steps_of(current.duration, dt)),
+        feedback_arrays(feedback, dt, steps_of(current, dt)),
         coefficients(cells, current.synapses.neurons, dt, slopes),
     )
 
@@ -59,7 +65,7 @@ def _check_device(*tensors: Tensor) -> None:
 
 def arrival_arrays(current: Current, dt: float) -> tuple[Array, ...]:
     """(step, row, offsets) of the kernels."""
-    step = nearest_steps(current.times, dt, steps_of(current.duration, dt)).to(torch.int32)
+    step = nearest_steps(current.times, dt, steps_of(current, dt)).to(torch.int32)
     return step.numpy(), current.rows.contiguous().numpy(), current.offsets.contiguous().numpy()
 
 

@@ -19,7 +19,7 @@ from spikewright.events.cells import Cells
 from spikewright.events.current import Current, Feedback
 from spikewright.events.grid.arrivals import Array, layer_arrays, steps_of, work
 from spikewright.events.grid.sums import parameter_gradients, parts_of, weight_gradient
-from spikewright.events.solver import Fired, Limits
+from spikewright.events.solver import CALM, Fired, Limits
 
 _ANY = np.iinfo(np.int64).max
 WAY = "Take second derivatives with another rule."
@@ -36,7 +36,7 @@ class Setting(NamedTuple):
     @property
     def steps(self) -> int:
         """The trial's length in steps."""
-        return steps_of(self.current.duration, self.dt)
+        return steps_of(self.current, self.dt)
 
     def layer(self, cells: Cells, slopes: bool = False) -> tuple[Any, ...]:
         """What the kernels call a layer."""
@@ -139,7 +139,6 @@ def _check_endless(endless: Array, bound: int) -> None:
     (where,) = np.nonzero(endless >= 0)
     if len(where):
         raise EventError(
-            f"events.grid: a neuron must spike fewer than {bound} times in a trial, got as many "
-            f"from neuron {endless[where[0]]} in sample {where[0]}. "
-            "Weaken its excitation or limit its spikes."
+            f"events.grid: a neuron must spike fewer than {bound:,} times in a trial, got as many "
+            f"from neuron {endless[where[0]]} in sample {where[0]}. {CALM}"
         )

@@ -39,7 +39,7 @@ class View(NamedTuple):
     @property
     def steps(self) -> int:
         """The trial's length in steps."""
-        return steps_of(self.current.duration, self.dt)
+        return steps_of(self.current, self.dt)
 
     def spans(self) -> list[range]:
         """The steps in spans, in order; only for a weighted sum more than one."""

@@ -61,6 +61,7 @@ class Grid:
         Raises:
             EventError: a neuron reaches ``limits.bound``.
             BackendError: the tensors are not on the CPU; so in the other methods.
+            ShapeError: the trial is no whole number of steps; so in the other methods.
         """
         return fire(current, cells, feedback, limits, self.dt)
 

@@ -94,6 +94,11 @@ class FirstSpikeSoftmax(EventLoss):
     def __post_init__(self) -> None:
         self.check_range("tau", 0.0, "positive")
         self.check_range("silence", 0.0, "at least 0")
+        if self.push is not None and not callable(self.push):
+            raise ParameterError(
+                f"{self.where}: push must be ExponentialPush, ReciprocalPush or None, got "
+                f"{self.push!r}. Pass push=None for no push."
+            )
 
     def __call__(self, readout: Readout, targets: Tensor) -> Scored:
         """The loss, and minus the times as scores; see `EventLoss.__call__`."""

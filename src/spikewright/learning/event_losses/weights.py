@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ _REACH = 8
 """Where a Gaussian of width 1 ends for good."""
 
 
+@runtime_checkable
 class Shape(Protocol):
     """The course of a weight over trials of any length."""
 
@@ -187,14 +188,14 @@ def weight_shape(where: str, weight: str | Shape) -> Shape:
     """The weight that a name or a ready one stands for.
 
     Raises:
-        ParameterError: an unknown name.
+        ParameterError: neither a name of one nor one.
     """
-    if not isinstance(weight, str):
+    if isinstance(weight, Shape):
         return weight
     if weight not in WEIGHTS:
         raise ParameterError(
             f"{where}: weight must be one of {', '.join(WEIGHTS)}, got {weight!r}. "
-            f"{nearest(weight, WEIGHTS)}"
+            f"{nearest(str(weight), WEIGHTS)}"
         )
     return WEIGHTS[weight]()
 

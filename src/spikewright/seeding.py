@@ -209,7 +209,7 @@ def _check_draw(
 
 
 @numba.njit
-def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     """Four 32-bit words, held in uint64, from a counter of four and a key of two."""
     for _ in range(10):
         low, high = _MULTIPLIER_0 * c0, _MULTIPLIER_1 * c2
@@ -266,7 +266,7 @@ def _fill(out, key, samples, first_step, gaussian):  # type: ignore[no-untyped-d
             row = out[t, b]
             sample = samples[b]
             for block in range((neurons + lanes - 1) // lanes):
-                words = _philox(
+                words = philox(
                     np.uint64(block),
                     step,
                     sample & _MASK,

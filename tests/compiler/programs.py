@@ -127,7 +127,10 @@ def eager(network: sw.Network) -> sw.Network:
     return network
 
 
-ALL: dict[str, Callable[[], sw.Network]] = {**NETS, **MORE}
+REFUSED = {"winner take all"}  # neurons that choose among each other are no program
+ALL: dict[str, Callable[[], sw.Network]] = {
+    name: make for name, make in {**NETS, **MORE}.items() if name not in REFUSED
+}
 ROUNDED = {"branches", "scaled"}
 """Networks with batch norm, which PyTorch computes in another order."""
 COMPILED = (

@@ -61,6 +61,10 @@ NETS: dict[str, Callable[[], sw.Network]] = {
     "recurrent with noise": lambda: sequence(
         sw.Linear(6, 9), sw.Recurrent(low(sw.LIF, noise=2.0, refractory=2e-3))
     ),
+    "winner take all": lambda: sequence(
+        sw.Linear(6, 9),
+        sw.WinnerTakeAll(low(sw.AdaptiveLIF, refractory=2e-3), winners=2, clamp=2e-3),
+    ),
     "scale and threshold": lambda: sequence(
         sw.Scale(torch.linspace(0.5, 2.0, 6)),
         sw.Linear(6, 9),

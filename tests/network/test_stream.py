@@ -419,5 +419,6 @@ def test_a_state_of_another_batch_or_network_is_refused() -> None:
     assert "must be of the input's batch size 1, got 2" in complaint(net, 1, state)
     bare = {name: value.neuron for name, value in state.items()}
     assert complaint(net, 2, bare).startswith(
-        "stream: state of layer '1_cubalif' must be what the network returned, RefractoryState("
+        "network.stream: state of layer '1_cubalif' must be what the network returned, "
+        "RefractoryState("
     )

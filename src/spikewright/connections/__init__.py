@@ -11,6 +11,7 @@ from spikewright.connections.norm import BatchNorm
 from spikewright.connections.pool import AvgPool2d, MaxPool2d, SumPool2d
 from spikewright.connections.recurrent import Recurrent
 from spikewright.connections.scale import Scale
+from spikewright.connections.store import DeviceStore, FloatStore, WeightStore
 
 __all__ = [
     "AvgPool2d",
@@ -19,12 +20,15 @@ __all__ = [
     "Conv2d",
     "Delay",
     "DelayedLinear",
+    "DeviceStore",
     "Dropout",
     "Flatten",
+    "FloatStore",
     "Fold",
     "Linear",
     "MaxPool2d",
     "Recurrent",
     "Scale",
     "SumPool2d",
+    "WeightStore",
 ]

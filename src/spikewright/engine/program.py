@@ -145,6 +145,7 @@ class Pointwise:
         coefficients: a tree of tensors, scalar or broadcastable to (*features[, k]).
         noise: from the layer's state and a number of steps to standard normal numbers
             (steps, batch, *features) and the state with its place in the random stream moved on.
+        signals: how many numbers each neuron is told beside x; its input is then (x, *signals).
     """
 
     step: Step
@@ -153,6 +154,7 @@ class Pointwise:
     example: Any
     coefficients: Any
     noise: Noise | None = None
+    signals: int = 0
 
     @property
     def state(self) -> tuple[Shape, ...]:
@@ -168,10 +170,10 @@ class Pointwise:
         coefficients, tree = pytree.tree_flatten(self.coefficients)
         numbers = [*coefficients, *pytree.tree_leaves(self.example)]
         trailing = tuple(tuple(c.shape[rank:]) if c.ndim > rank else () for c in coefficients)
-        inputs = (self.inputs, ()) if self.noise else (self.inputs,)
-        form = pytree.tree_structure((0, 0) if self.noise else 0)
+        told = self.signals + (self.noise is not None)
+        form = pytree.tree_structure((0,) * (1 + told) if told else 0)
         return Slots(
-            inputs,
+            (self.inputs, *((),) * told),
             tuple(shape[rank:] for shape in self.state),
             trailing,
             tuple(c.numel() == math.prod(k) for c, k in zip(coefficients, trailing, strict=True)),
@@ -196,6 +198,26 @@ class Feedback:
         return (*self.neurons.state, self.neurons.features, *self.connection.state)
 
 
+@dataclass(frozen=True, eq=False)
+class Competition:
+    """Neurons of which only those furthest above their threshold fire.
+
+    Args:
+        trial: gives how far above its threshold a neuron that would fire is, and -inf for others.
+        neurons: with one signal: 1 for those that fire, -1 for the others where some do, else 0.
+        winners: how many may fire in a step.
+    """
+
+    trial: Pointwise
+    neurons: Pointwise
+    winners: int
+    noise: Noise | None = None
+
+    @property
+    def state(self) -> tuple[Shape, ...]:
+        return self.neurons.state
+
+
 Part = (
     Same
     | MatrixProduct
@@ -206,6 +228,7 @@ Part = (
     | DelayedProduct
     | Pointwise
     | Feedback
+    | Competition
 )
 
 

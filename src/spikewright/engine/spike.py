@@ -25,6 +25,7 @@ _surrogate: ContextVar[SurrogateGradient] = ContextVar("surrogate", default=DEFA
 _of_rule: ContextVar[SurrogateGradient | None] = ContextVar("surrogate of the rule", default=None)
 _gate: ContextVar[Tensor | None] = ContextVar("gate", default=None)
 _shown: ContextVar[list[Tensor] | None] = ContextVar("spikes shown by a device", default=None)
+_watched: ContextVar[list[Tensor] | None] = ContextVar("excess of spikes", default=None)
 
 
 @contextmanager
@@ -54,12 +55,27 @@ def surrogate_in_force(own: SurrogateGradient) -> SurrogateGradient:
 
 @contextmanager
 def gated(ready: Tensor) -> Iterator[None]:
-    """Suppress the spikes made inside where ``ready`` is false, gradient included."""
-    token = _gate.set(ready)
+    """Suppress the spikes made inside where ``ready`` is false, gradient included.
+
+    A gate inside another lets through what both do.
+    """
+    outer = _gate.get()
+    token = _gate.set(ready if outer is None else ready & outer)
     try:
         yield
     finally:
         _gate.reset(token)
+
+
+@contextmanager
+def watching() -> Iterator[list[Tensor]]:
+    """A list to which each `spike` made inside adds its distance to the threshold."""
+    seen: list[Tensor] = []
+    token = _watched.set(seen)
+    try:
+        yield seen
+    finally:
+        _watched.reset(token)
 
 
 @contextmanager
@@ -107,6 +123,9 @@ def spike(u: Tensor, inclusive: bool = False) -> Tensor:
     >>> spike(torch.tensor([-0.5, 0.0, 0.5]))
     tensor([0., 0., 1.])
     """
+    seen = _watched.get()
+    if seen is not None:
+        seen.append(u)
     return _put_in(_apply_gate(_Spike.apply(u, _surrogate.get(), inclusive)))
 
 

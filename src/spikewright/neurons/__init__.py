@@ -12,7 +12,10 @@ from spikewright.neurons.li import LI
 from spikewright.neurons.lif import LIF
 from spikewright.neurons.multi_synapse_lif import MultiSynapseLIF
 from spikewright.neurons.parameters import Value, learnable, time_constant
+from spikewright.neurons.softmax_winner import SoftmaxWinner
+from spikewright.neurons.stochastic_relu import StochasticReLU
 from spikewright.neurons.threshold import Threshold
+from spikewright.neurons.winner_take_all import WinnerTakeAll
 
 __all__ = [
     "IF",
@@ -26,8 +29,11 @@ __all__ = [
     "Integrator",
     "MultiSynapseLIF",
     "Neuron",
+    "SoftmaxWinner",
+    "StochasticReLU",
     "Threshold",
     "Value",
+    "WinnerTakeAll",
     "learnable",
     "time_constant",
 ]

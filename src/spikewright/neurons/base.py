@@ -129,6 +129,11 @@ class Neuron(Layer):
         """The parameters as a dataclass of tensors, SI units, differentiable."""
         return self.parameter_set.get(len(self.shape or (1,)))
 
+    @property
+    def draws(self) -> bool:
+        """Whether a step takes random numbers beside its input, and the state their place."""
+        return self.noise > 0
+
     @staticmethod
     def initial(params: Any) -> Any:
         """The state of a neuron that was never driven; ``None`` stands for zeros."""
@@ -151,7 +156,7 @@ class Neuron(Layer):
     def initial_state(self, batch: int, params: Any = None) -> Any:
         """The state of a fresh start for ``batch`` samples; ``params`` if they are at hand."""
         state = self._still(batch, self.params() if params is None else params)
-        if self.noise:
+        if self.draws:
             device = pytree.tree_leaves(state)[0].device
             first = torch.randint(2**62, (1,), device=device)
             sample = first + torch.arange(batch, device=device)
@@ -249,7 +254,7 @@ class Neuron(Layer):
 
     def _start(self, batch: int, params: Any, kept: _Kept | None) -> Any:
         """`initial_state`, worked out once where it is the same at each call."""
-        if kept is None or self.noise:
+        if kept is None or self.draws:
             return self.initial_state(batch, params)
         if kept.batch != batch:
             with torch.inference_mode(False):
@@ -333,7 +338,7 @@ class Neuron(Layer):
             tuple(x.shape[2 + len(features) :]),
             self._still(1, self.params()),
             self.bound_coefficients(),
-            self._draw if self.noise else None,
+            self._draw if self.draws else None,
         )
 
     def choice(self, x: Tensor, wiring: Wiring | str | None = None) -> Choice:
@@ -358,7 +363,7 @@ class Neuron(Layer):
         return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
     def _check_state(self, state: Any, batch: int) -> None:
-        wrapper = NoiseState if self.noise else RefractoryState if self.refractory else self.State
+        wrapper = NoiseState if self.draws else RefractoryState if self.refractory else self.State
         if not isinstance(state, wrapper) or not isinstance(unwrap(state), self.State):
             raise ShapeError(
                 f"{type(self).__name__}: state must be what this layer returned, a "

@@ -92,13 +92,18 @@ def with_observation(step: Step, seen: tuple[str, ...]) -> Step:
         with firing_as(shown["spikes"]) if "spikes" in shown else nullcontext():
             output, state = step(x, state, c)
         if "v" in shown:
-            state = _with_membrane(state, shown["v"])
+            state = replace_membrane(state, as_shown(_membrane(state), shown["v"]))
         return as_shown(output, shown["output"]) if "output" in shown else output, state
 
     return observed_step
 
 
-def _with_membrane(state: Any, v: Tensor) -> Any:
+def replace_membrane(state: Any, v: Tensor) -> Any:
+    """The state of a neuron, with or without a refractory period, with another membrane."""
     if isinstance(state, RefractoryState):
-        return state._replace(neuron=_with_membrane(state.neuron, v))
-    return state._replace(v=as_shown(state.v, v))
+        return state._replace(neuron=replace_membrane(state.neuron, v))
+    return state._replace(v=v)
+
+
+def _membrane(state: Any) -> Tensor:
+    return _membrane(state.neuron) if isinstance(state, RefractoryState) else state.v

@@ -116,6 +116,11 @@ def _operation(layer: Layer, part: parts.Part) -> Operation:
                 f"{type(layer).__name__}: a recurrent layer must not be the connection of another "
                 "one, got one. Use a Graph."
             )
+        case parts.Competition():
+            raise BackendError(
+                f"{type(layer).__name__}: neurons must each step by themselves to be compiled, "
+                "got some that compete. Run the network in software: net(x), or net.stream()."
+            )
         case parts.Maximum() | parts.WindowSum():
             return part
         case parts.Delayed():

@@ -32,6 +32,15 @@ def finite(values):
     return not wrong
 
 
+@numba.njit(f"b1({ROW})", **OPTIONS)
+def spikes(values):
+    """Whether all values are numbers of spikes."""
+    wrong = False
+    for i in range(len(values)):
+        wrong |= (values[i] < 0) | (np.floor(values[i]) != values[i])
+    return not wrong
+
+
 @numba.njit(f"i8({ROW}, i8[::1])", **OPTIONS)
 def list_active(values, index):
     """Write the places of the values that are not zero, ascending; return how many there are."""
@@ -45,11 +54,10 @@ def list_active(values, index):
     return count
 
 
-@numba.njit(f"void({ROW}, {ROW}, {ROW}, i8[::1], {ROW})", **OPTIONS)
-def product(values, rows, bias, index, total):
-    """``total = bias + sum of value * row`` over the values that are not zero, in order."""
+@numba.njit(f"void({ROW}, {ROW}, {ROW}, i8[::1], i8, {ROW})", **OPTIONS)
+def product(values, rows, bias, index, count, total):
+    """``total = bias + sum of value * row`` over the ``count`` values at ``index``, in order."""
     outputs = len(total)
-    count = list_active(values, index)
     for n in range(outputs):
         total[n] = bias[n]
     e = 0
@@ -67,6 +75,30 @@ def product(values, rows, bias, index, total):
         for n in range(outputs):
             total[n] += p * a[n]
         e += 1
+
+
+@numba.njit(f"void({ROW}, i8, {ROW})", **OPTIONS)
+def judge(excess, winners, verdict):
+    """1 for the ``winners`` with the largest excess, ties to the first; -1 for others, else 0.
+
+    An excess of -inf takes no part; if all are, nobody has won or lost.
+    """
+    some = False
+    for i in range(len(excess)):
+        some |= excess[i] > -np.inf
+        verdict[i] = 0
+    if not some:
+        return
+    for i in range(len(excess)):
+        verdict[i] = -1
+    for _ in range(winners):
+        best, found = -np.inf, -1
+        for i in range(len(excess)):
+            if excess[i] > best and verdict[i] < 0:
+                best, found = excess[i], i
+        if found < 0:
+            return
+        verdict[found] = 1
 
 
 @numba.njit(f"void({ROW}, {ROW}, {ROW})", **OPTIONS)

@@ -6,13 +6,14 @@ import ctypes
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from spikewright.engine import cache
 from spikewright.engine.program import (
+    Competition,
     Convolution,
     Delayed,
     DelayedProduct,
@@ -68,26 +69,39 @@ def make_program(nodes: Sequence[Node], inputs: int, dtype: torch.dtype) -> Prog
         nodes: the layers in running order.
         inputs: numbers in one sample's input.
     """
-    try:
-        key = fingerprint.fingerprint("stream", structure(nodes, inputs, dtype))
-    except fingerprint.Unknown:
-        key = None
-    stored = cache.read_plan(key) if key else None
-    if stored is None:
-        source = StreamSource(dtype)
+    source = StreamSource(dtype)
+
+    def make() -> dict[str, Any]:
         text = source.network(nodes, inputs)
-        states = {
-            name: [(place.first, place.size) for place in places]
-            for name, places in source.states.items()
-        }
-        made = Program(text, source.row, source.weights, source.noise, states)
-        stored = asdict(made)
-        if key:
-            cache.write_plan(key, stored)
-    return Program(**stored)
+        return {"source": text, **layout(source)}
+
+    return Program(**planned(make, "stream", structure(nodes, inputs, dtype)))
 
 
-def common_dtype(nodes: Sequence[Node]) -> torch.dtype:
+def planned(make: Callable[[], dict[str, Any]], *content: Any) -> dict[str, Any]:
+    """What ``make`` gives: from disk if it was made before for the same ``content``."""
+    try:
+        key = fingerprint.fingerprint(*content)
+    except fingerprint.Unknown:
+        return make()
+    stored = cache.read_plan(key)
+    if stored is None:
+        stored = make()
+        cache.write_plan(key, stored)
+    return stored
+
+
+def layout(source: StreamSource) -> dict[str, Any]:
+    """The fields of a `Program` beside its text."""
+    states = {
+        name: [(place.first, place.size) for place in places]
+        for name, places in source.states.items()
+    }
+    sizes = {"row": source.row, "weights": source.weights, "noise": source.noise}
+    return {**sizes, "states": states}
+
+
+def common_dtype(nodes: Sequence[Node], where: str) -> torch.dtype:
     """The dtype of all numbers of a network.
 
     Raises:
@@ -97,26 +111,26 @@ def common_dtype(nodes: Sequence[Node]) -> torch.dtype:
     for node in nodes:
         for tensor in tensors(node.part):
             found.setdefault(tensor.dtype, node.name)
-            _check(node.name, tensor)
+            _check(where, node.name, tensor)
     if len(found) > 1:
         got = ", ".join(f"{dtype} in layer {name!r}" for dtype, name in found.items())
         raise BackendError(
-            f"network.stream: weights and parameters must be of one dtype, got {got}. "
+            f"{where}: weights and parameters must be of one dtype, got {got}. "
             "Convert the network, for example with net.float()."
         )
     return next(iter(found), torch.get_default_dtype())
 
 
-def _check(name: str, tensor: torch.Tensor) -> None:
+def _check(where: str, name: str, tensor: torch.Tensor) -> None:
     if tensor.device.type != "cpu" or tensor.dtype not in (torch.float32, torch.float64):
         raise BackendError(
-            f"network.stream: layer {name!r} must hold float32 or float64 numbers on the CPU, got "
+            f"{where}: layer {name!r} must hold float32 or float64 numbers on the CPU, got "
             f"{tensor.dtype} on {tensor.device}. Convert the network, or call net(x, state)."
         )
     if not math.isfinite(float(tensor.detach().sum())) and not bool(tensor.isfinite().all()):
         wrong = tensor[~tensor.isfinite()].flatten()[0].item()
         raise BackendError(
-            f"network.stream: weights of layer {name!r} must be finite, got {wrong}. "
+            f"{where}: weights of layer {name!r} must be finite, got {wrong}. "
             "The network has been spoilt in training; load an earlier checkpoint."
         )
 
@@ -133,6 +147,8 @@ def _structure(part: Part) -> tuple[Any, ...]:
             return kind, part.geometry
         case Pointwise():
             return kind, part.step, part.slots(), part.features, part.noise is not None
+        case Competition():
+            return kind, _structure(part.trial), _structure(part.neurons), part.winners
         case Feedback():
             return kind, _structure(part.neurons), _structure(part.connection)
         case _:

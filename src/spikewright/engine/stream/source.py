@@ -9,7 +9,7 @@ products are calls of ``sources/stream.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
@@ -20,6 +20,7 @@ from spikewright.engine.cpu.numba_ops import HEADER, as_type, print_operation
 from spikewright.engine.products.geometry import Axis
 from spikewright.engine.products.geometry import Convolution as Geometry
 from spikewright.engine.program import (
+    Competition,
     Convolution,
     Delayed,
     DelayedProduct,
@@ -46,13 +47,16 @@ from numba import types
 from spikewright.engine.native import native
 
 HELPERS = native("spikewright.engine", "stream", np.dtype("{real}"))
-finite, product, convolve = HELPERS.finite, HELPERS.product, HELPERS.convolve
-largest, remember, interpolate = HELPERS.largest, HELPERS.remember, HELPERS.interpolate
+finite, list_active, product = HELPERS.finite, HELPERS.list_active, HELPERS.product
+convolve, largest, judge = HELPERS.convolve, HELPERS.largest, HELPERS.judge
+remember, interpolate = HELPERS.remember, HELPERS.interpolate
 
 POINTER, PLACES = types.CPointer(numba.from_dtype(np.dtype("{real}"))), types.CPointer(types.int64)
-ENTRY = types.int64(types.int64, types.int64, POINTER, POINTER, PLACES, *[POINTER] * 3)
 OPTIONS = {{"boundscheck": False, "error_model": "numpy", "pipeline_class": NoAlias}}
 """
+_ENTRY = "ENTRY = types.int64(*[types.int64] * 2, POINTER, POINTER, PLACES, *[POINTER] * 3)"
+INPUT = "input"
+"""Name of what enters a network, among those of its layers."""
 _STEP = f'''
 
 @numba.cfunc(ENTRY, cache=True)
@@ -100,12 +104,12 @@ class Place:
 
 
 @contextmanager
-def naming(layer: str) -> Iterator[None]:
+def naming(layer: str, where: str) -> Iterator[None]:
     """Put the layer's name before what is wrong with it."""
     try:
         yield
     except SpikewrightError as cause:
-        raise type(cause)(f"network.stream: layer {layer!r}: {cause}") from cause
+        raise type(cause)(f"{where}: layer {layer!r}: {cause}") from cause
 
 
 @dataclass
@@ -114,6 +118,7 @@ class StreamSource:
 
     Args:
         dtype: of all numbers.
+        where: name for error messages.
 
     Attributes:
         row: length of a sample's row of ``memory``.
@@ -123,12 +128,14 @@ class StreamSource:
     """
 
     dtype: torch.dtype
+    where: str = "network.stream"
     row: int = 0
     noise: int = 0
     states: dict[str, list[Place]] = field(default_factory=dict[str, list[Place]])
     weights: int = 0
     _before: list[str] = field(default_factory=list[str])
     _lines: list[str] = field(default_factory=list[str])
+    _lists: set[int] = field(default_factory=set[int])
 
     def network(self, nodes: Sequence[Node], inputs: int) -> str:
         """The whole source; ``inputs`` numbers enter in a step."""
@@ -138,9 +145,18 @@ class StreamSource:
             total = self._sum([values.get(source, x) for source in node.sources])
             states = [self._place(math.prod(shape)) for shape in node.part.state]
             self.states[node.name] = states
-            with naming(node.name):
+            self._before_node(node)
+            with naming(node.name, self.where):
                 values[node.name] = self._print(node.part, total, states)
+            self._lists.discard(values[node.name].first)  # as of the step before
+            self._after_node(node, {INPUT: x, **values})
         return self._function(x, values[nodes[-1].name])
+
+    def _before_node(self, node: Node) -> None:
+        """Called before a node is printed; its states have their places."""
+
+    def _after_node(self, node: Node, values: Mapping[str, Place]) -> None:
+        """Called after a node is printed, with where its output and those before it lie."""
 
     def _place(self, size: int) -> Place:
         place = Place(self.row, size)
@@ -154,6 +170,15 @@ class StreamSource:
             places.append(Place(self.weights, array.size))
             self.weights += padded(array.size)
         return places
+
+    def _listed(self, place: Place) -> str:
+        """List which values of a place are not zero; return the name of how many there are."""
+        count = f"n{place.first}"
+        if place.first not in self._lists:
+            self._lists.add(place.first)
+            line = place.line
+            self._lines.append(f"{count} = list_active(m[{line}], index[{line}])")
+        return count
 
     def _sum(self, places: Sequence[Place]) -> Place:
         if len(places) == 1:
@@ -197,7 +222,7 @@ class StreamSource:
     def _product(self, part: MatrixProduct | DelayedProduct, x: Place) -> Place:
         rows, bias = self._claim(part)
         y = self._place(part.weight.shape[0])
-        given = f"m[{x.line}], w[{rows.text}], w[{bias.text}], index"
+        given = f"m[{x.text}], w[{rows.text}], w[{bias.text}], index[{x.line}], {self._listed(x)}"
         self._lines.append(f"product({given}, m[{y.text}])")
         return y
 
@@ -219,7 +244,16 @@ class StreamSource:
     @_print.register
     def _(self, part: Pointwise, x: Place, states: list[Place]) -> Place:
         y = self._place(part.neurons)
-        self._neurons(part, [x], states, y)
+        self._neurons(part, self._claim(part), [x], states, y)
+        return y
+
+    @_print.register
+    def _(self, part: Competition, x: Place, states: list[Place]) -> Place:
+        excess, verdict, y = (self._place(part.neurons.neurons) for _ in range(3))
+        own = self._claim(part)
+        self._neurons(part.trial, own, [x], states, excess)
+        self._lines.append(f"judge(m[{excess.text}], {part.winners}, m[{verdict.text}])")
+        self._neurons(part.neurons, own, [x], states, y, [verdict])
         return y
 
     @_print.register
@@ -227,42 +261,56 @@ class StreamSource:
         own = len(part.neurons.state)
         last = states[own]
         fed = self._print(part.connection, last, states[own + 1 :])
-        self._neurons(part.neurons, [x, fed], states[:own], last)
+        self._neurons(part.neurons, self._claim(part.neurons), [x, fed], states[:own], last)
         return last
 
-    def _neurons(self, part: Pointwise, xs: list[Place], states: list[Place], y: Place) -> None:
-        """The loop over the neurons; their input is the sum of ``xs``."""
+    def _neurons(
+        self,
+        part: Pointwise,
+        own: Sequence[Place],
+        xs: Sequence[Place],
+        states: Sequence[Place],
+        y: Place,
+        signals: Sequence[Place] = (),
+    ) -> None:
+        """The loop over the neurons with their ``own`` coefficients and the sum of ``xs``."""
         slots = part.slots()
         graphs = trace_step(part.step, slots, DEFAULT_SURROGATE, None)
-        steps = Interpreter(print_operation, "f")
+        steps = Interpreter(print_operation, "f_")  # not f32
         total, *others = [self._load(steps, f"x{n}", part.inputs, x) for n, x in enumerate(xs)]
         for other in others:
             total = steps.add(total, other)
         arguments = [total]
+        for n, place in enumerate(signals):
+            arguments.append(self._load(steps, f"u{n}", (), place))
         if part.noise is not None:
             arguments.append(self._load(steps, "xi", (), Place(self.noise, part.neurons), "xi"))
             self.noise += part.neurons
         for n, (shape, place) in enumerate(zip(slots.state, states, strict=True)):
             arguments.append(self._load(steps, f"s{n}", shape, place))
-        arguments += self._coefficients(steps, part, slots)
+        arguments += self._coefficients(steps, own, slots)
         results = steps.run(graphs.forward, graphs.constants, arguments)
         after = [results[0], *results[len(graphs.outputs) :]]
         for place, values in zip([y, *states], after, strict=True):
             for k, term in enumerate(values.flat):
                 cell = f"m[{place.first} + i * {values.size} + {k}]"
-                steps.lines.append(f"{cell} = {as_type(term, self.dtype)}")
-        self._lines += [f"for i in range({part.neurons}):", *_indented(steps.take())]
+                steps.lines.append(self._assign(place, cell, as_type(term, self.dtype)))
+        self._lines += [f"for i in range({part.neurons}):", *indented(steps.take())]
 
-    def _coefficients(self, steps: Interpreter, part: Pointwise, slots: Slots) -> list[Array]:
+    def _assign(self, place: Place, cell: str, value: str) -> str:
+        """The line that gives a cell of a place its value after the step."""
+        return f"{cell} = {value}"
+
+    def _coefficients(self, steps: Interpreter, own: Sequence[Place], slots: Slots) -> list[Array]:
         """Terms for the coefficients; those that all neurons share are read before the loops."""
         terms: list[Array] = []
-        described = zip(self._claim(part), slots.coefficients, slots.shared, strict=True)
+        described = zip(own, slots.coefficients, slots.shared, strict=True)
         for place, shape, shared in described:
             name = f"c{place.first}"
             if shared:
                 f = Field(name, shape)
                 lines = [f"{own} = w[{place.first + k}]" for k, own in enumerate(f.names())]
-                self._before += lines
+                self._before += [line for line in lines if line not in self._before]
                 terms.append(f.terms(self.dtype))
             else:
                 terms.append(self._load(steps, name, shape, place, "w"))
@@ -287,19 +335,26 @@ class StreamSource:
             f"        xi = noise[r * {self.noise} : (r + 1) * {self.noise}]",
             f"        for i in range({x.size}):",
             f"            m[{x.first} + i] = x[r * {x.size} + i]",
-            *_indented(self._lines, 2),
+            *indented(self._lines, 2),
             f"        for i in range({y.size}):",
             f"            y[r * {y.size} + i] = m[{y.first} + i]",
         ]
         numbers = {"WEIGHTS": self.weights, "ROW": self.row, "NOISE": self.noise}
         numbers |= {"INPUTS": x.size, "OUTPUTS": y.size}
-        head = _HEAD.format(real=_REAL[self.dtype])
-        constants = [f"{name} = {value}" for name, value in numbers.items()]
-        step = [f"def advance({_NAMES}):", *_indented(body)]
-        return "\n".join([HEADER, head, *constants, "", "", "@numba.njit(**OPTIONS)", *step, _STEP])
+        return printed(self.dtype, _ENTRY, numbers, _NAMES, body) + _STEP
 
 
-def _indented(lines: Sequence[str], depth: int = 1) -> list[str]:
+def printed(
+    dtype: torch.dtype, entry: str, sizes: Mapping[str, int], names: str, body: Sequence[str]
+) -> str:
+    """The source of ``advance(names)``, with what its entry needs before it."""
+    constants = [f"{name} = {value}" for name, value in sizes.items()]
+    advance = ["@numba.njit(**OPTIONS)", f"def advance({names}):", *indented(body)]
+    return "\n".join([HEADER, _HEAD.format(real=_REAL[dtype]), entry, *constants, "", "", *advance])
+
+
+def indented(lines: Sequence[str], depth: int = 1) -> list[str]:
+    """The lines ``depth`` levels further in."""
     return ["    " * depth + line for line in lines]
 
 

@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.utils import _pytree as pytree
+from torch import Tensor
 
-from spikewright.borrow import streams_kept
 from spikewright.engine import memory
 from spikewright.engine.checks import check_finite, check_sequence
-from spikewright.engine.layer import Layer, Shape, State
-from spikewright.engine.program import Feedback, Pointwise, part_of
-from spikewright.engine.stream.program import common_dtype, make_program, structure
-from spikewright.engine.stream.source import Node, naming
-from spikewright.engine.stream.values import pack
-from spikewright.errors import BackendError, NetworkError, ShapeError
+from spikewright.engine.layer import State
+from spikewright.engine.stream.machine import Machine, Streamed
+from spikewright.engine.stream.program import Program, make_program, structure
+from spikewright.engine.stream.source import Node
+from spikewright.errors import BackendError, ShapeError
 
-SMALL_WEIGHTS = 1 << 16
-"""Bytes of weights that stay in the nearest caches without further ado."""
 _version: Callable[[Tensor], int] = operator.attrgetter("_version")
 Input = Tensor | np.ndarray[Any, Any]
 
 
-class Streamed(Protocol):
-    """What a stream needs of a network."""
-
-    shape: Shape | None
-
-    @property
-    def layers(self) -> Mapping[str, Layer]: ...
-    @property
-    def sources(self) -> Mapping[str, tuple[str, ...]]: ...
-    def check_state(self, state: dict[str, State], batch: int) -> None: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def buffers(self) -> Iterator[Tensor]: ...
-
-
-class Stream:
+class Stream(Machine[Program]):
     """A network in evaluation, one time step a call; make one with `Network.stream`.
 
     All layers run in one compiled kernel, with their state in memory of its own: at each call
@@ -78,12 +58,7 @@ class Stream:
                 f"network.stream: batch must be a whole number from 1, got {batch!r}. "
                 "Pass how many samples run side by side."
             )
-        if network.shape is None:
-            raise NetworkError(
-                "network.stream: the network's input shape must be known, got None. "
-                "Call net.build(shape), or run it once."
-            )
-        self._network, self.batch = network, batch
+        super().__init__(network, batch, "network.stream")
         self._structure: tuple[Any, ...] = ()
         self._compile()
         self.reset(state)
@@ -141,16 +116,7 @@ class Stream:
     @property
     def state(self) -> dict[str, State]:
         """The state as ``net(x, state)`` returns it, in memory of its own."""
-        found = dict(self._state)
-        for name, places in self._program.states.items():
-            if places:
-                leaves, tree = pytree.tree_flatten(found[name])
-                numbers = [i for i, leaf in enumerate(leaves) if _is_number(leaf)]
-                for i, (first, size) in zip(numbers, places, strict=True):
-                    row = self._memory[:, first : first + size].reshape(leaves[i].shape)
-                    leaves[i] = row.clone(memory_format=torch.contiguous_format)
-                found[name] = pytree.tree_unflatten(leaves, tree)
-        return found
+        return self._layer_states()
 
     def reset(self, state: dict[str, State] | None = None) -> None:
         """Go on from ``state``, or start afresh.
@@ -158,13 +124,7 @@ class Stream:
         Raises:
             ShapeError: ``state`` is of another batch size or network.
         """
-        with torch.no_grad():
-            state = self._fresh() if state is None else self._completed(state)
-            for name, places in self._program.states.items():
-                numbers = filter(_is_number, pytree.tree_leaves(state.get(name)))
-                for (first, size), leaf in zip(places, numbers, strict=bool(places)):
-                    self._memory[:, first : first + size] = leaf.reshape(self.batch, size)
-        self._state = dict(state)
+        self._set_layer_states(state)
 
     def refresh(self) -> None:
         """Read all weights and parameters anew and keep the state.
@@ -176,33 +136,24 @@ class Stream:
         self._compile()
         self.reset(state)
 
-    @torch.inference_mode(False)
+    def _program_of(self, nodes: Sequence[Node], inputs: int) -> Program:
+        found = structure(nodes, inputs, self._dtype)
+        if found == self._structure:
+            return self._program
+        self._structure = found
+        return make_program(nodes, inputs, self._dtype)
+
     def _compile(self) -> None:
-        """Describe, compile and pack the network as it is now, in memory fit for any mode."""
+        super()._compile()
         network = self._network
-        assert network.shape is not None
-        nodes = [_node(network, name) for name in network.layers]
-        self._dtype = common_dtype(nodes)
-        size = math.prod(network.shape)
-        found = structure(nodes, size, self._dtype)
-        if found != self._structure:
-            self._program, self._structure = make_program(nodes, size, self._dtype), found
-        program = self._program
-        self._weights = _weight_memory(program.weights, self._dtype)
-        pack([node.part for node in nodes], self._weights.numpy())
-        self._memory = torch.zeros(self.batch, program.row, dtype=self._dtype)
-        self._places = torch.empty(program.row, dtype=torch.int64)
         last = list(network.layers.values())[-1]
+        assert network.shape is not None
         assert last.shape is not None
         self._shape = torch.Size((self.batch, *network.shape))
-        self._like = torch.empty(self.batch, *last.output_shape(last.shape), dtype=self._dtype)
-        self._noise = {
-            node.name: node.part.noise
-            for node in nodes
-            if isinstance(node.part, Pointwise | Feedback) and node.part.noise
-        }
-        self._entry = program.entry()
-        self._addresses = tuple(t.data_ptr() for t in (self._weights, self._memory, self._places))
+        with torch.inference_mode(False):
+            shape = (self.batch, *last.output_shape(last.shape))
+            self._like = torch.empty(shape, dtype=self._dtype)
+        self._entry = self._program.entry()
         self._watch()
 
     def _watch(self) -> None:
@@ -217,38 +168,11 @@ class Stream:
 
     def _advance(self, where: str, steps: int, x: Tensor, y: Tensor) -> None:
         """Take steps from ``x`` to ``y``; nothing happens if ``x`` is not finite."""
-        state, noise = self._draw(steps) if self._noise else (self._state, self._memory)
+        state, noise = self._draw(steps)
         arrays = (noise.data_ptr(), x.data_ptr(), y.data_ptr())
         if self._entry(steps, self.batch, *self._addresses, *arrays):
             check_finite(where, x.reshape(steps, *self._shape))
         self._state = state
-
-    def _draw(self, steps: int) -> tuple[dict[str, State], Tensor]:
-        """Random numbers for some steps, and the state with its places in their streams."""
-        state, drawn = dict(self._state), list[Tensor]()
-        for name, noise in self._noise.items():
-            numbers, state[name] = noise(state[name], steps)
-            drawn.append(numbers.reshape(steps, self.batch, -1))
-        return state, torch.cat(drawn, -1)
-
-    def _fresh(self) -> dict[str, State]:
-        layers = self._network.layers
-        started = {name: layer.initial_state(self.batch) for name, layer in layers.items()}
-        return {name: value for name, value in started.items() if value is not None}
-
-    def _completed(self, state: dict[str, State]) -> dict[str, State]:
-        """``state``, checked, with a fresh start for layers that it may leave out."""
-        self._network.check_state(state, self.batch)
-        with streams_kept():
-            fresh = self._fresh()
-        for name, value in fresh.items():
-            form, given = _form(value), _form(state.get(name, value))
-            if form != given:
-                raise ShapeError(
-                    f"stream: state of layer {name!r} must be what the network returned, {form}, "
-                    f"got {given}. Pass None for a fresh start."
-                )
-        return {**fresh, **state}
 
     def _accept(self, x: Any, where: str, shape: tuple[int, ...], axes: str) -> Tensor:
         """An input that needs a closer look, as a tensor that the kernel can read."""
@@ -273,24 +197,3 @@ class Stream:
                 f"{x.dtype} on {x.device}. Convert it with x.to('cpu', {self._dtype})."
             )
         return x.detach().contiguous()
-
-
-def _weight_memory(count: int, dtype: torch.dtype) -> Tensor:
-    """Zeros; in huge pages if they outgrow the nearest cache, for rows are read here and there."""
-    room = memory.SMALLEST // dtype.itemsize
-    large = count * dtype.itemsize > SMALL_WEIGHTS
-    return memory.empty((max(count, room) if large else count,), dtype)[:count].zero_()
-
-
-def _node(network: Streamed, name: str) -> Node:
-    with naming(name):
-        return Node(name, part_of(network.layers[name]), network.sources[name])
-
-
-def _is_number(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.is_floating_point()
-
-
-def _form(state: State) -> str:
-    """How a state is built, in words."""
-    return str(pytree.tree_map(lambda t: tuple(t.shape) if isinstance(t, Tensor) else t, state))

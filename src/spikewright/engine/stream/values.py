@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from spikewright.engine.program import (
+    Competition,
     Convolution,
     Delayed,
     DelayedProduct,
@@ -95,6 +96,11 @@ def _(part: Feedback) -> list[Array]:
     return arrays(part.connection) + arrays(part.neurons)
 
 
+@arrays.register
+def _(part: Competition) -> list[Array]:
+    return arrays(part.neurons)
+
+
 def _bias(part: MatrixProduct | DelayedProduct | Convolution) -> Array:
     if part.bias is None:
         return np.zeros(part.weight.shape[0], _numpy(part.weight).dtype)
@@ -109,6 +115,8 @@ def tensors(part: Part) -> list[Tensor]:
     """The tensors that a part's numbers come from."""
     if isinstance(part, Pointwise):
         return pytree.tree_leaves(part.coefficients)
+    if isinstance(part, Competition):
+        return tensors(part.neurons)
     if isinstance(part, Feedback):
         return tensors(part.connection) + tensors(part.neurons)
     if isinstance(part, Delayed):

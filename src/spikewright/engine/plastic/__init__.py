@@ -1,0 +1,1 @@
+"""Weights that change while the network runs, in the same compiled loop over time."""

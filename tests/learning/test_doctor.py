@@ -144,8 +144,8 @@ def test_a_rule_without_a_loss_is_refused() -> None:
     with pytest.raises(RuleError) as caught:
         sw.doctor(network(), batch(), GradientRule())
     assert str(caught.value) == (
-        "doctor: rule must have a loss_of(network, batch), got GradientRule. "
-        "Pass a rule with a loss, such as Surrogate()."
+        "doctor: rule must have an examine(network, batch, rule_state) or a "
+        "loss_of(network, batch), got GradientRule. Pass a rule with a loss, such as Surrogate()."
     )
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from spikewright.borrow import streams_kept
 from spikewright.coding.spike_times import SpikeTimes
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.errors import RuleError
-from spikewright.learning.rule import Batch, Rule
+from spikewright.learning.rule import Batch, Rule, RuleState
 from spikewright.network import Network
 
 SILENT_BELOW = 1e-4
@@ -28,7 +29,7 @@ class LayerHealth:
         rate: spikes per step and neuron.
         silent: share of neurons without a spike in the whole batch.
         in_window: share of (step, sample, neuron) inside the surrogate's window: where the
-            derivative is at least a tenth of its peak.
+            derivative is at least a tenth of its peak; ``None`` without a surrogate.
         gradient: norm of the loss gradient of the weights that lead into the layer; ``None``
             if there are none.
         most: the most spikes of a neuron in one step.
@@ -38,7 +39,7 @@ class LayerHealth:
     name: str
     rate: float
     silent: float
-    in_window: float
+    in_window: float | None
     gradient: float | None
     most: int = 1
     active: float = 1.0
@@ -55,12 +56,27 @@ class Diagnosis:
         width = max([len("layer"), *(len(h.name) for h in self.layers)])
         head = f"{'layer':<{width}}  {'rate':>8}  {'silent':>7}  {'window':>7}  {'gradient':>9}"
         rows = [
-            f"{h.name:<{width}}  {h.rate:8.4f}  {h.silent:7.1%}  {h.in_window:7.1%}  "
+            f"{h.name:<{width}}  {h.rate:8.4f}  {h.silent:7.1%}  "
+            + (f"{h.in_window:7.1%}  " if h.in_window is not None else f"{'–':>7}  ")
             + (f"{h.gradient:9.2e}" if h.gradient is not None else f"{'–':>9}")
             for h in self.layers
         ]
         advice = [f"- {line}" for line in self.advice] or ["Nothing stands out."]
         return "\n".join([head, *rows, "", *advice])
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """A rule that knows itself what keeps a network from learning by it."""
+
+    def examine(self, network: Network, batch: Batch, rule_state: RuleState) -> Diagnosis:
+        """What `doctor` says of a network, which may be changed: it is a copy."""
+        ...
+
+
+def can_examine(rule: object) -> bool:
+    """Whether `doctor` can examine a network for this rule."""
+    return isinstance(rule, Examines) or hasattr(rule, "loss_of")
 
 
 @dataclass(frozen=True)
@@ -86,19 +102,24 @@ class _Probe(SurrogateGradient):
 
 
 def doctor(
-    network: Network, batch: Batch | tuple[Tensor | SpikeTimes, Tensor], rule: Rule
+    network: Network,
+    batch: Batch | tuple[Tensor | SpikeTimes, Tensor],
+    rule: Rule,
+    rule_state: RuleState = None,
 ) -> Diagnosis:
     """Examine a network on one batch; the network itself is not changed.
 
-    Runs a copy forward and backward on the reference backend with the rule's own loss and, if it
-    has one, surrogate.
+    A rule with an examination of its own (`Examines`) is left to it. For others a copy runs
+    forward and backward on the reference backend with the rule's own loss and, if it has one,
+    surrogate.
 
     Args:
         batch: input (time, batch, *features) or spike times, and targets (batch,).
-        rule: the learning rule, for its loss; one with a ``loss_of(network, batch)``.
+        rule: the learning rule: one that `Examines`, or with a ``loss_of(network, batch)``.
+        rule_state: what training left; by default a fresh one.
 
     Raises:
-        RuleError: the rule has no loss.
+        RuleError: the rule has neither.
 
     >>> from spikewright import LI, LIF, Linear, Sequential
     >>> from spikewright.learning import Surrogate
@@ -107,13 +128,19 @@ def doctor(
     >>> print(found.advice[0])
     layer '1_lif' is silent: raise its input weights, lower v_threshold, or use aim_rates.
     """
-    if not hasattr(rule, "loss_of"):
+    if not can_examine(rule):
         raise RuleError(
-            f"doctor: rule must have a loss_of(network, batch), got {type(rule).__name__}. "
-            "Pass a rule with a loss, such as Surrogate()."
+            "doctor: rule must have an examine(network, batch, rule_state) or a "
+            f"loss_of(network, batch), got {type(rule).__name__}. Pass a rule with a loss, such "
+            "as Surrogate()."
         )
+    patient = copy.deepcopy(network)
+    if isinstance(rule, Examines):
+        with streams_kept():
+            state = rule.init(patient) if rule_state is None else rule_state
+            return rule.examine(patient, Batch(*batch), state)
     x, y = network.to_floating(batch[0]), batch[1]
-    patient, examiner = copy.deepcopy(network), copy.copy(rule)
+    examiner = copy.copy(rule)
     probes = _instrument(patient, getattr(rule, "surrogate", None))
     if getattr(rule, "surrogate", None) is not None:
         examiner.surrogate = None  # type: ignore[attr-defined]
@@ -138,7 +165,7 @@ def _health(network: Network, name: str, probe: _Probe, spikes: Tensor) -> Layer
         rate=float(spikes.mean()),
         silent=float((spikes.sum((0, 1)) == 0).double().mean()),
         in_window=in_window,
-        gradient=_gradient(network, name),
+        gradient=gradient_into(network, name),
         most=getattr(firing, "max_spikes", 1),
         active=active,
     )
@@ -166,7 +193,7 @@ def advise(health: LayerHealth) -> list[str]:
             f"{name}: {health.silent:.0%} of its neurons never fire: raise the input weights, or "
             "add LowerRate."
         )
-    if health.active > 0 and health.in_window < FEW_IN_WINDOW:
+    if health.active > 0 and (health.in_window or 0) < FEW_IN_WINDOW:
         advice.append(
             f"{name}: only {health.in_window:.2%} of its states are inside the surrogate's "
             "window: widen the surrogate."
@@ -187,7 +214,8 @@ def _instrument(network: Network, of_rule: SurrogateGradient | None) -> dict[str
     return probes
 
 
-def _gradient(network: Network, name: str) -> float | None:
+def gradient_into(network: Network, name: str) -> float | None:
+    """Norm of the gradient of the weights that lead into a layer; ``None`` if there are none."""
     weights = [p for source in network.sources[name] for p in _weights_before(network, source)]
     gradients = [p.grad for p in weights if p.grad is not None]
     if not gradients:

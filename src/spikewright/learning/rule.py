@@ -7,7 +7,7 @@ network state that it carries across batches and its read-out; all of that lives
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -75,3 +75,40 @@ class Rule(Protocol):
     def evaluate(self, network: nn.Module, batch: Batch, rule_state: RuleState) -> Metrics:
         """Measure one batch and change nothing."""
         ...
+
+
+@runtime_checkable
+class BeforeEvaluation(Protocol):
+    """A rule that must look at training data before it can be evaluated, for labels say.
+
+    `fit` calls it before each validation and at the end; what it returns goes into checkpoints.
+    """
+
+    def before_evaluation(
+        self, network: nn.Module, batches: Iterable[Batch], rule_state: RuleState, *, final: bool
+    ) -> RuleState:
+        """The next state; the network and its learning stay as they are.
+
+        Args:
+            network: in evaluation mode.
+            batches: all training samples in an order that training does not use, drawn as they
+                are asked for.
+            rule_state: the state so far.
+            final: whether training is over.
+        """
+        ...
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """A rule whose evaluation starts from a state of the network that training left."""
+
+    def start(self, network: Any, samples: int, rule_state: RuleState) -> dict[str, Any]:
+        """The state, as ``network.run(x, state)`` takes it, for so many samples."""
+        ...
+
+
+def rescales(rule: object) -> bool:
+    """Whether `fit` may scale first weights to a firing rate: yes, unless ``rule.rescales`` is
+    False, for rules whose weights have bounds."""
+    return bool(getattr(rule, "rescales", True))

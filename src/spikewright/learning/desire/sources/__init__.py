@@ -1,0 +1,1 @@
+"""Kernels of desire backpropagation, compiled when first used."""

@@ -1,0 +1,1 @@
+"""Kernels of the stochastic rule; see `spikewright.learning.stochastic.kernels`."""

@@ -20,7 +20,11 @@ IMPORTED_BY_OTHERS = {"torch.utils.tensorboard": "tensorboard"}
 COMMANDS = {"hatchling", "pyright", "pytest-xdist", "ruff"}
 # Other frameworks, which run in processes of their own; of those that the extra leaves out, why.
 PEERS = ROOT / "src" / "spikewright" / "benches" / "peers"
-LEFT_OUT = {"sinabs": "needs nir <= 1.0.4, and a package that runs pip when it is imported"}
+LEFT_OUT = {
+    "sinabs": "needs nir <= 1.0.4, and a package that runs pip when it is imported",
+    "brian2": "needs NumPy 1",
+    "bindsnet": "needs a newer PyTorch than the one pinned, as it says, and is AGPL",
+}
 NOWHERE = ROOT / "nowhere"
 # Runs where norse is installed, in an environment of its own.
 IN_NORSE = ROOT / "tests" / "exchange" / "write_norse_graphs.py"

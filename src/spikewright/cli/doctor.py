@@ -11,7 +11,6 @@ from spikewright import optional
 from spikewright.cli import options
 from spikewright.cli.listing import list_recipes
 from spikewright.cli.screen import console, table
-from spikewright.errors import RuleError
 
 Trained = Annotated[
     Path | None,
@@ -34,15 +33,12 @@ def doctor(
     given = options.Given(name, size, config, assignments, {"seed": seed})
     chosen = options.choose(given)
     from spikewright.learning import doctor as examine
+    from spikewright.training.checkpoint import load_checkpoint
 
     parts, batch = patient(chosen, trained)
-    if not hasattr(parts.rule, "loss_of"):
-        raise RuleError(
-            f"doctor: rule must have a loss, got {type(parts.rule).__name__} without loss_of. "
-            "Look at its metrics instead."
-        )
+    state = None if trained is None else load_checkpoint(_saved(trained)).rule_state
     screen = console()
-    screen.print(_table(chosen, examine(parts.network, batch, parts.rule), trained))
+    screen.print(_table(chosen, examine(parts.network, batch, parts.rule, state), trained))
     screen.print(parts.network.explain(batch[0]), markup=False)
 
 
@@ -53,9 +49,17 @@ def patient(chosen: options.Chosen, trained: Path | None) -> tuple[Any, Any]:
 
     parts = build(chosen.recipe, chosen.settings)
     if trained is not None:
-        load_weights(parts.network, trained / "best")
+        load_weights(parts.network, _saved(trained))
     index = list(range(min(chosen.settings.batch_size, len(parts.data.train))))
     return parts, parts.data.train.batch(index)
+
+
+def _saved(trained: Path) -> Path:
+    """The best checkpoint of a run, or of one without validation the last."""
+    from spikewright.training import has_checkpoint
+
+    names = [name for name in ("best", "last") if has_checkpoint(trained / name)]
+    return trained / (names[0] if names else "best")
 
 
 def _table(chosen: options.Chosen, diagnosis: Any, trained: Path | None) -> Any:
@@ -69,7 +73,7 @@ def _table(chosen: options.Chosen, diagnosis: Any, trained: Path | None) -> Any:
             layer.name,
             f"{layer.rate:.4f}",
             f"{layer.silent:.1%}",
-            f"{layer.in_window:.1%}",
+            "–" if layer.in_window is None else f"{layer.in_window:.1%}",
             gradient,
         )
     advice = [f"[yellow]•[/] {line}" for line in diagnosis.advice] or [

@@ -17,6 +17,9 @@ from spikewright.cli.screen import console, table, yes_no
 RESULTS = Path("docs") / "results"
 
 Seeds = Annotated[int | None, typer.Option(help="How many seeds; by default the recipe's own.")]
+Workers = Annotated[
+    int, typer.Option(help="Processes that run seeds side by side; results stay the same.")
+]
 Json = Annotated[Path | None, typer.Option(help="Also write the table to this file.")]
 Folder = Annotated[
     Path | None,
@@ -31,6 +34,7 @@ def reproduce(
     name: options.Name = None,
     size: options.Size = None,
     seeds: Seeds = None,
+    workers: Workers = 1,
     json: Json = None,
     folder: Folder = None,
     config: options.Config = None,
@@ -52,7 +56,7 @@ def reproduce(
     count = seeds if seeds is not None else chosen.recipe.seeds[chosen.size]
     with tempfile.TemporaryDirectory(prefix="spikewright-") as temporary:
         place = folder or Path(temporary)
-        plan = Plan(chosen.recipe, chosen.settings, chosen.size, count, place)
+        plan = Plan(chosen.recipe, chosen.settings, chosen.size, count, place, workers)
         found = measure(plan, progress=progress, on_seed=partial(_say, chosen))
     console().print(_table(chosen.recipe.title, found))
     if json is not None:

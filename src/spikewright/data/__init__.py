@@ -10,7 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikewright.data.cifar10 import CIFAR10 as CIFAR10
+    from spikewright.data.cifar10 import CIFAR10First4000 as CIFAR10First4000
     from spikewright.data.cochlea import Cochlea as Cochlea
+    from spikewright.data.emnist import EMNIST as EMNIST
     from spikewright.data.fashion_mnist import FashionMNIST as FashionMNIST
     from spikewright.data.free_spoken_digits import FreeSpokenDigits as FreeSpokenDigits
     from spikewright.data.mnist import MNIST as MNIST
@@ -33,8 +36,11 @@ EXPORTS = {
     "YinYang": "yin_yang",
     "MNIST": "mnist",
     "FashionMNIST": "fashion_mnist",
+    "EMNIST": "emnist",
     "FreeSpokenDigits": "free_spoken_digits",
     "SpokenDigitSpikes": "spoken_digit_spikes",
+    "CIFAR10": "cifar10",
+    "CIFAR10First4000": "cifar10",
     "Cochlea": "cochlea",
     "SHD": "shd",
     "SSC": "shd",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from spikewright.coding.constant import Constant
 from spikewright.coding.spike_times import SpikeTimes
+from spikewright.data.augment import ImageAugmentation
 from spikewright.data.idx import read_idx
 from spikewright.data.split import Arrays, Sequences, Split, checked_count, hold_out, limited
 from spikewright.data.store import DataFile, DataSource, damaged, locate
@@ -52,6 +53,8 @@ class ImageSet:
         validation: how many training images are held out: the last ones, in file order.
         limit: at most that many images of each split, the first ones.
         flatten: features are (784,), else (1, 28, 28).
+        augment: changes training images at random, one after another; needs ``flatten=False``.
+            See :mod:`spikewright.data.augment`.
 
     Raises:
         ParameterError: ``steps`` or ``dt`` differ from the encoder's, or a number is out of range.
@@ -61,7 +64,7 @@ class ImageSet:
     source: ClassVar[DataSource]
     classes: ClassVar[tuple[str, ...]]
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part that a user may choose
         self,
         encoder: Encoder | None = None,
         *,
@@ -71,16 +74,22 @@ class ImageSet:
         validation: int = 5000,
         limit: int | None = None,
         flatten: bool = True,
+        augment: tuple[ImageAugmentation, ...] = (),
     ) -> None:
         where = type(self).__name__
         self.name = self.source.name
-        self.steps, self.dt = _grid(where, encoder, steps, dt)
+        self.steps, self.dt = grid_of(where, encoder, steps, dt)
         self._folder = folder
         self._held_out = checked_count(where, "validation", validation, least=0) or 0
         self._limit = checked_count(where, "limit", limit)
         shape = (SIDE * SIDE,) if flatten else (1, SIDE, SIDE)
         self.train, self.validation, self.test = (
-            ImageSplit(partial(self._part, part), encoder or Constant(self.steps, self.dt), shape)
+            ImageSplit(
+                partial(self._part, part),
+                encoder or Constant(self.steps, self.dt),
+                shape,
+                augment if part == "train" else (),
+            )
             for part in ("train", "validation", "test")
         )
 
@@ -109,16 +118,17 @@ class ImageSet:
 
 
 class ImageSplit(Split):
-    """Images as bytes, ``values`` (images, 28, 28) uint8, made into sequences by batch."""
+    """Images as bytes, ``values`` (images, ...) uint8, made into sequences by batch."""
 
     def __init__(
         self,
         load: Callable[[], Arrays],
         encoder: Encoder,
         shape: tuple[int, ...],
+        augment: tuple[ImageAugmentation, ...] = (),
     ) -> None:
         super().__init__(load, encoder.steps, shape)
-        self._encoder = encoder
+        self._encoder, self._augment = encoder, augment
 
     @cached_property
     def shape(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -129,6 +139,8 @@ class ImageSplit(Split):
 
     def _encode(self, index: Tensor, generator: torch.Generator | None) -> Sequences:
         pixels = self.values[index].view(len(index), *self._shape).float().div_(255.0)
+        for change in self._augment:
+            pixels = change(pixels, generator)
         encoded = self._encoder(pixels, generator=generator)
         if isinstance(encoded, SpikeTimes):
             made = (encoded.steps(self._encoder.dt), encoded.batch)
@@ -142,7 +154,7 @@ class ImageSplit(Split):
         return encoded
 
 
-def _grid(
+def grid_of(
     where: str, encoder: Encoder | None, steps: int | None, dt: float | None
 ) -> tuple[int, float]:
     """Steps and dt, the encoder's if there is one; what is asked beside it has to agree."""

@@ -102,10 +102,15 @@ class Credit:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Weights of one connection, any shape, after and optionally before training."""
+    """Weights of one connection, any shape, after and optionally before training.
+
+    ``picture``: rows and columns of the picture that the inputs are, to show what each neuron
+    looks for; weights are then (neurons, rows * columns).
+    """
 
     after: Array
     before: Array | None = None
+    picture: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,11 @@ from spikewright.report.figures.confusion import confusion
 from spikewright.report.figures.credit import credit
 from spikewright.report.figures.curves import curves
 from spikewright.report.figures.membrane import membrane
-from spikewright.report.figures.plot import clock
+from spikewright.report.figures.plot import Plot, clock
 from spikewright.report.figures.raster import raster
 from spikewright.report.figures.rates import rate_curves, rate_histograms
 from spikewright.report.figures.readout import readout
+from spikewright.report.figures.receptive_fields import receptive_fields
 from spikewright.report.figures.weights import weights
 from spikewright.report.program import program_sections
 from spikewright.report.section import Section, Tab, Table
@@ -31,7 +32,7 @@ def sections(data: ReportData) -> list[Section]:
         Section("samples", "Inside the network", SAMPLES, tabs=_tabs(data)),
         _activity(data),
         _teaching(data),
-        Section("weights", "Weights", WEIGHTS, plots=weights(data.weights), grid=True),
+        Section("weights", "Weights", WEIGHTS, plots=_weights(data), grid=True),
         Section("layers", "Layers", table=_layers(data.layers)),
         Section("settings", "Settings", table=_pairs(data.settings, "setting")),
         Section("environment", "Environment", table=_pairs(data.environment, "what")),
@@ -81,6 +82,10 @@ def _activity(data: ReportData) -> Section:
     histograms = rate_histograms(data.rates)
     plots = histograms + ([over_time] if over_time else [])
     return Section("rates", "Firing rates", RATES if histograms else "", plots=plots, grid=True)
+
+
+def _weights(data: ReportData) -> list[Plot]:
+    return [*weights(data.weights), *receptive_fields(data.weights)]
 
 
 def _teaching(data: ReportData) -> Section:

@@ -26,10 +26,11 @@ class Evaluation:
     Attributes:
         metrics: means over all samples; ``rates`` maps layers to spikes per step and neuron.
         confusion: (classes, classes) int64, rows the target, columns the prediction; ``None``
-            where the rule does not predict classes.
+            where the rule does not predict classes. Samples without a class are in no column.
         samples: how many samples.
-        predictions: the class chosen for each sample, (samples,) int64, in the order of the split;
-            ``None`` like ``confusion``, and with several processes.
+        predictions: the class chosen for each sample, (samples,) int64, in the order of the split,
+            negative where the rule chose none; ``None`` like ``confusion``, and with several
+            processes.
     """
 
     metrics: dict[str, Any]
@@ -165,5 +166,6 @@ class _Pairs:
             return None
         targets, predictions = (torch.cat(column) for column in zip(*parts, strict=True))
         classes = int(torch.maximum(targets.max(), predictions.max())) + 1
-        cells = torch.bincount(targets * classes + predictions, minlength=classes**2)
+        chosen = predictions >= 0
+        cells = torch.bincount((targets * classes + predictions)[chosen], minlength=classes**2)
         return cells.view(classes, classes)

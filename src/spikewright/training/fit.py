@@ -18,6 +18,7 @@ from spikewright.training.evaluate import check_forward, check_rule
 from spikewright.training.fabric import Place, open_place
 from spikewright.training.interrupt import Interrupt
 from spikewright.training.loop import train
+from spikewright.training.prepare import finish
 from spikewright.training.session import Session, load_best, open_session
 from spikewright.training.settings import FitSettings, Record, make_settings, with_settings
 
@@ -129,6 +130,8 @@ def _run(
         stopped = train(session)
         if settings.keep == "best" and session.status.best is not None:
             load_best(session)
+        if stopped != "interrupted":
+            finish(session)
         if stopped == "interrupted":
             saved = f", saved to {session.folder / 'last'}" if session.folder else ""
             session.display.say(f"stopped by Ctrl-C after {session.status.total} batches{saved}")

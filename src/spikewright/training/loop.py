@@ -19,6 +19,7 @@ from spikewright.training.evaluate import measure
 from spikewright.training.in_the_loop import in_the_loop
 from spikewright.training.means import Means, flat_metrics
 from spikewright.training.order import epoch_order
+from spikewright.training.prepare import prepare
 from spikewright.training.progress import step_progress
 from spikewright.training.rates import (
     TrainingWarning,
@@ -26,7 +27,7 @@ from spikewright.training.rates import (
     skipped_warnings,
     window_warnings,
 )
-from spikewright.training.session import Session, copy_weights, save
+from spikewright.training.session import Session, keep_best, save
 from spikewright.training.settings import FitSettings, Record
 
 _FIRST_LOOK = 20
@@ -166,6 +167,7 @@ def _validate(session: Session, epoch: int) -> None:
     split = session.data.validation
     if split is None or len(split) == 0:
         return
+    prepare(session, final=False)
     result = measure(
         session.network,
         split,
@@ -200,7 +202,7 @@ def _judge(session: Session, record: Record) -> None:
     status.best, status.stale = record, 0
     _check_weights(session)
     if session.folder is None and session.settings.keep == "best":
-        session.best_weights = copy_weights(session.network)
+        keep_best(session)
     save(session, "best")
 
 

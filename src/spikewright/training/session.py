@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from spikewright import seeding
 from spikewright.engine.forward import ForwardProgram
 from spikewright.errors import CheckpointError
 from spikewright.learning import processes
 from spikewright.learning.initialisation import aim_rates
-from spikewright.learning.rule import Rule
+from spikewright.learning.rule import Rule, rescales
 from spikewright.network import Network
 from spikewright.training.batches import Data
 from spikewright.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -83,6 +84,7 @@ class Session:
     display: Display = field(default_factory=Silent)
     description: dict[str, Any] = field(default_factory=dict[str, Any])
     best_weights: dict[str, Tensor] | None = None
+    best_rule_state: Any = None
     saved_at: float = 0.0
     _started: float = 0.0
 
@@ -179,7 +181,7 @@ def _begin(session: Session) -> int:
 def _aim_rates(session: Session) -> None:
     """Scale fresh weights on a first batch, the same in every process."""
     rate, split = session.settings.initial_rate, session.data.train
-    if rate is None or not isinstance(session.network, Network):
+    if rate is None or not isinstance(session.network, Network) or not rescales(session.rule):
         return
     key = seeding.derive(session.settings.seed, "initial rate")
     seeding.seed_everything(key)
@@ -292,11 +294,23 @@ def copy_weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
+def keep_best(session: Session) -> None:
+    """Remember network and rule state where no folder does."""
+    session.best_weights = copy_weights(session.network)
+    session.best_rule_state = pytree.tree_map(
+        lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf,
+        session.rule_state,
+    )
+
+
 def load_best(session: Session) -> None:
-    """Give the network the weights of the best validation."""
+    """Go back to the weights and the rule state of the best validation."""
     if session.folder is not None:
         where = session.folder / "best"
-        restore_network(session.network, load_checkpoint(where), str(where))
+        checkpoint = load_checkpoint(where, session.place.device)
+        restore_network(session.network, checkpoint, str(where))
+        session.rule_state = checkpoint.rule_state
     elif session.best_weights is not None:
         with torch.no_grad():
             session.network.load_state_dict(session.best_weights)
+        session.rule_state = session.best_rule_state

@@ -18,7 +18,8 @@ from spikewright.errors import SpikewrightError
 from spikewright.openmp import SPIN_COUNT, SPIN_VARIABLE
 
 PYTHON_VARIABLE = "SPIKEWRIGHT_BENCH_PYTHON"
-"""Environment variable: the interpreter that has the other frameworks, if not this one."""
+"""Environment variable: the interpreter that has the other frameworks, if not this one; with
+``_NAME`` behind it (``_BRIAN2``) that of one framework."""
 PATIENCE = 300.0
 
 # The module named first is imported first: with PyTorch there, this package leaves its settings
@@ -116,7 +117,7 @@ class Contender:
         program = _PROGRAM.format(folder=folder, first=self.first, module=self.module)
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - see close
         self._process = subprocess.Popen(
-            [_python(self.first), "-P", "-c", program],
+            [_python(self.first, self.module), "-P", "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -134,12 +135,11 @@ class Contender:
         return f"died with exit code {code}" + (f": {lines[-1]}" if lines else "")
 
 
-def _python(first: str) -> str:
-    return (
-        sys.executable
-        if first == "spikewright"
-        else os.environ.get(PYTHON_VARIABLE, sys.executable)
-    )
+def _python(first: str, module: str) -> str:
+    if first == "spikewright":
+        return sys.executable
+    of_all = os.environ.get(PYTHON_VARIABLE, sys.executable)
+    return os.environ.get(f"{PYTHON_VARIABLE}_{module.rpartition('.')[2].upper()}", of_all)
 
 
 def _environment() -> dict[str, str]:

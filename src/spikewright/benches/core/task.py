@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from spikewright.errors import SpikewrightError
 
-Net = Literal["lif", "cuba", "dense", "recurrent", "conv", "latency", "delays"]
+Net = Literal["lif", "cuba", "dense", "recurrent", "conv", "latency", "delays", "stdp"]
 Action = Literal["train", "infer", "stream"]
 
 DT = 1e-3
@@ -29,7 +29,8 @@ class Task:
         net: a single layer of neurons (``"lif"``, ``"cuba"``: with currents and learnable time
             constants), or a network of ``sizes``: inputs, hidden, outputs. For ``"conv"`` the
             sizes are the side of the image, the channels of both convolutions, outputs. For
-            ``"latency"`` and ``"delays"``, a delay each synapse, see `benches.core.latency`.
+            ``"latency"`` and ``"delays"``, a delay each synapse, see `benches.core.latency`; for
+            ``"stdp"`` see `benches.core.unsupervised`.
         action: ``"train"`` is forward and backward (a network also takes a step of Adam),
             ``"infer"`` forward alone, ``"stream"`` forward one step at a time, state carried on.
         steps: T.
@@ -71,6 +72,8 @@ class Task:
         if self.net in ("latency", "delays"):
             spikes = round(self.density * self.sizes[0])
             return f"{verb}{kind} {shape}, T={self.steps} B={self.batch}, {spikes} input spikes"
+        if self.net == "stdp":
+            return f"STDP {shape}, one image of {self.steps} steps"
         time = "" if self.action == "stream" else f"T={self.steps} "
         return f"{verb}{kind} {shape}, {time}B={self.batch}, {100 * self.density:g} % ones"
 

@@ -85,6 +85,8 @@ class Recipe(ABC, Generic[S]):
         sizes: for each size, what differs from the defaults.
         seeds: for each size, how many runs `reproduce` averages over.
         figures: what must be met.
+        picture: rows and columns of the picture that inputs are, where reports are to show what
+            each neuron of the first layer looks for.
     """
 
     title: ClassVar[str]
@@ -92,6 +94,7 @@ class Recipe(ABC, Generic[S]):
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"small": {}, "full": {}}
     seeds: ClassVar[Mapping[str, int]] = {"small": 3, "full": 10}
     figures: ClassVar[Sequence[Figure]] = ()
+    picture: ClassVar[tuple[int, int] | None] = None
 
     @property
     def name(self) -> str:

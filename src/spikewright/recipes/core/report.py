@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,8 +15,10 @@ from spikewright.borrow import streams_kept
 from spikewright.coding import SpikeTimes
 from spikewright.engine.forward import Observation
 from spikewright.learning import Batch, CreditReport, diagnose, doctor
+from spikewright.learning.doctor import can_examine
 from spikewright.learning.event_rule import EventRule
-from spikewright.network import Network, Run
+from spikewright.learning.rule import BeforeEvaluation, Starts
+from spikewright.network import Network, NetworkState, Run
 from spikewright.recipes.core import hardware
 from spikewright.recipes.core.exact_run import is_exact, run_exactly, shown_dt
 from spikewright.recipes.core.run import Outcome
@@ -84,10 +87,10 @@ def _run_test(outcome: Outcome) -> tuple[Run, tuple[str, ...]]:
         return run_exactly(rule, network, x, network.dt), ()
     x = network.to_floating(x)
     with torch.no_grad():
-        run = network.run(x)
-    if not hasattr(rule, "loss_of"):
+        run = network.run(x, _start(outcome, x))
+    if not can_examine(rule):
         return run, ()
-    return run, doctor(network, (x, y), rule).advice
+    return run, doctor(network, (x, y), rule, outcome.fit.rule_state).advice
 
 
 def _credit(outcome: Outcome) -> CreditReport | None:
@@ -228,8 +231,16 @@ def _weights(outcome: Outcome) -> dict[str, Weights]:
         before = outcome.parts.first_weights.get(name)
         if name.rpartition(".")[2] == "weight" and after.dim() > 1 and before is not None:
             label = name.removeprefix("nodes.").removesuffix(".weight")
-            found[label] = Weights(after=after.numpy(), before=before.numpy())
+            found[label] = Weights(
+                after=after.numpy(), before=before.numpy(), picture=_picture(outcome, after)
+            )
     return found
+
+
+def _picture(outcome: Outcome, weights: Tensor) -> tuple[int, int] | None:
+    """Rows and columns that the inputs of a connection fill, if the recipe's are a picture."""
+    picture = outcome.parts.recipe.picture
+    return picture if picture and weights.shape[1:] == (math.prod(picture),) else None
 
 
 def _samples(outcome: Outcome) -> list[Sample]:
@@ -261,7 +272,15 @@ def _run_samples(outcome: Outcome, given: Tensor | SpikeTimes) -> tuple[Run, Ten
         return run_exactly(rule, network, given, dt, potential=True), given.raster(dt), dt
     x = network.to_floating(given)
     with torch.no_grad():
-        return network.run(x, record=("spikes", "v")), x, network.dt
+        return network.run(x, _start(outcome, x), record=("spikes", "v")), x, network.dt
+
+
+def _start(outcome: Outcome, x: Tensor) -> NetworkState | None:
+    """The state that samples start from: afresh, or what training left of it."""
+    parts = outcome.parts
+    if not isinstance(parts.rule, Starts):
+        return None
+    return parts.rule.start(parts.network, x.shape[1], outcome.fit.rule_state)
 
 
 def _observed(outcome: Outcome, x: Tensor) -> Observations:
@@ -286,6 +305,8 @@ def _sample(
 ) -> Sample:
     run, observed = runs
     target, prediction = answer
+    # Outputs that got their classes after training are no scores of classes.
+    labelled = not isinstance(outcome.parts.rule, BeforeEvaluation)
     hidden: dict[str, Any] = {}
     membranes: dict[str, Membrane] = {}
     for name, record in run.records.items():
@@ -303,7 +324,7 @@ def _sample(
         input=x[:, column].numpy(),
         hidden=hidden,
         membranes=membranes,
-        readout=run.output[:, column].flatten(1).numpy(),
+        readout=run.output[:, column].flatten(1).numpy() if labelled else None,
         target=target,
         prediction=prediction,
     )

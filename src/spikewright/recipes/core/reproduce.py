@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spikewright.errors import SettingsError, SpikewrightError
 from spikewright.recipes.core.recipe import Figure, Recipe, RunSettings
+from spikewright.recipes.core.workers import side_by_side
 from spikewright.report import environment
 
 Values = Mapping[str, float]
@@ -72,19 +74,25 @@ def judge(figure: Figure, values: Sequence[float]) -> Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: seeds ``settings.seed``, ``settings.seed + 1``, ... below ``folder``."""
+    """What to run: seeds ``settings.seed``, ``settings.seed + 1``, ... below ``folder``.
+
+    ``workers``: processes that take seeds side by side; results are those of one.
+    """
 
     recipe: Recipe[Any]
     settings: RunSettings
     size: str
     seeds: int
     folder: Path
+    workers: int = 1
 
     def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise SettingsError(
-                f"reproduce: seeds must be at least 1, got {self.seeds}. Pass --seeds 3."
-            )
+        for name in ("seeds", "workers"):
+            value = getattr(self, name)
+            if value < 1:
+                raise SettingsError(
+                    f"reproduce: {name} must be at least 1, got {value}. Pass --{name} 3."
+                )
 
 
 def reproduce(
@@ -98,22 +106,36 @@ def reproduce(
 
     Args:
         resume: as for a single run, in a folder for each seed.
-        progress: whether to show the progress of training.
+        progress: whether to show the progress of training, of a single worker.
         on_seed: called after each seed with it and what was measured.
     """
     recipe, start = plan.recipe, time.monotonic()
+    seeds = range(plan.settings.seed, plan.settings.seed + plan.seeds)
     measured: list[Values] = []
-    for number in range(plan.seeds):
-        seed = plan.settings.seed + number
-        settings = plan.settings.model_copy(update={"seed": seed})
-        folder = plan.folder / f"seed-{seed}"
-        values = recipe.measure(settings, folder, resume=resume, progress=progress)
+    for seed, values in zip(seeds, _measure_each(plan, seeds, resume, progress), strict=True):
         measured.append(values)
         if on_seed is not None:
             on_seed(seed, values)
     shown = [figure for figure in recipe.figures if plan.size in figure.sizes]
     rows = tuple(judge(f, [_pick(recipe, f, values) for values in measured]) for f in shown)
     return Table(recipe.name, plan.size, rows, time.monotonic() - start, dict(environment()))
+
+
+def _measure_each(
+    plan: Plan, seeds: Sequence[int], resume: bool | str, progress: bool
+) -> Iterator[Values]:
+    """What is measured with each seed, in their order."""
+    calls = [
+        functools.partial(
+            plan.recipe.measure,
+            plan.settings.model_copy(update={"seed": seed}),
+            plan.folder / f"seed-{seed}",
+            resume=resume,
+            progress=progress and plan.workers == 1,
+        )
+        for seed in seeds
+    ]
+    return side_by_side(calls, plan.workers)
 
 
 def _pick(recipe: Recipe[Any], figure: Figure, values: Values) -> float:

@@ -84,7 +84,7 @@ def test_ten_thousand_images_teach_nine_of_ten_in_few_epochs() -> None:
     torch.manual_seed(0)
     rule, train = parts.rule, parts.data.train
     state = rule.init(parts.network)
-    for index in [part for _ in range(2) for part in torch.randperm(10000).split(32)]:
+    for index in [part for _ in range(3) for part in torch.randperm(10000).split(32)]:
         batch = Batch(*train.batch(index))
         _, state = rule.train_batch(parts.network, batch, state)
     test = Batch(*parts.data.validation.batch(range(5000)))

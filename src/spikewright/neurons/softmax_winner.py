@@ -55,7 +55,7 @@ class SoftmaxWinner(StochasticNeuron):
 
     Source: Biswas, Saraswat, Ganguly, arXiv:2207.09755, 2022.
 
-    >>> layer = SoftmaxWinner()
+    >>> layer, _ = SoftmaxWinner(), torch.manual_seed(0)
     >>> _ = layer.build((3,), dt=1e-3)
     >>> spikes, _ = layer(torch.tensor([0.0, 1.0, 2.0]).expand(2000, 1, 3))
     >>> [round(rate, 1) for rate in spikes.mean((0, 1)).tolist()]

@@ -39,6 +39,7 @@ class Twin(nn.Module):
             default a copy of the network's.
         saturating: whether activations end where neurons cannot fire more.
 
+    >>> import torch
     >>> from spikewright import IF, Linear, Sequential
     >>> net = Sequential(Linear(3, 4), IF(), Linear(4, 2), IF(), dt=1e-3)
     >>> twin = Twin(net)

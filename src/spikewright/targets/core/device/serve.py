@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import signal
-import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +13,9 @@ from spikewright.targets.core.device.codec import Codec, Device
 from spikewright.targets.core.device.desk import Limits
 from spikewright.targets.core.device.server import LOOPBACK, PORT, DeviceServer, no_log
 from spikewright.targets.core.device.turns import Done
+
+AWAKE = 0.5
+"""Seconds after which it looks whether it was told to stop."""
 
 
 def serve(
@@ -46,7 +49,8 @@ def serve(
     ):
         _warn_of_strangers(s)
         ready(s)
-        threading.Event().wait()
+        while True:  # a signal that reaches another thread ends no wait of this one
+            time.sleep(AWAKE)
 
 
 @contextmanager

@@ -58,7 +58,8 @@ SCRIPT = """
         rule = eval(f"Surrogate({options})")
         batch = Batch((torch.rand(size) < 0.05).float(), torch.arange(size[1]) % 10)
         state = rule.init(net)
-        for _ in ("loads and compiles the code", "measured"):
+        taken = []  # fragments of earlier steps can only add to it
+        for _ in ("loads and compiles the code", "measured", "measured again"):
             own = Batch(batch.x.clone(), batch.y)
             release_memory()
             gc.collect()
@@ -67,9 +68,9 @@ SCRIPT = """
             Path("/proc/self/clear_refs").write_text("5")
             for _ in range(2):
                 _, state = rule.train_batch(net, own, state)
-            taken = status("VmHWM") - before
+            taken.append(status("VmHWM") - before)
         peak = sw.estimate_memory(net, *size[:2], rule=rule, x=batch.x).peak
-        return {"taken": taken, "peak": peak}
+        return {"taken": min(taken[1:]), "peak": peak}
 
     torch.set_num_threads(1)
     cases = json.loads(sys.argv[1])

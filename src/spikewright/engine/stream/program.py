@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,8 +79,21 @@ def make_program(nodes: Sequence[Node], inputs: int, dtype: torch.dtype) -> Prog
     return Program(**planned(make, "stream", structure(nodes, inputs, dtype)))
 
 
+_RECENT: deque[tuple[tuple[Any, ...], dict[str, Any]]] = deque(maxlen=16)
+"""Contents and what was made for them: a key for the disk takes milliseconds to work out."""
+
+
 def planned(make: Callable[[], dict[str, Any]], *content: Any) -> dict[str, Any]:
-    """What ``make`` gives: from disk if it was made before for the same ``content``."""
+    """What ``make`` gives: kept, or from disk, if it was made before for the same ``content``."""
+    for known, stored in tuple(_RECENT):
+        if known == content:
+            return stored
+    stored = _from_disk(make, content)
+    _RECENT.append((content, stored))
+    return stored
+
+
+def _from_disk(make: Callable[[], dict[str, Any]], content: tuple[Any, ...]) -> dict[str, Any]:
     try:
         key = fingerprint.fingerprint(*content)
     except fingerprint.Unknown:

@@ -32,6 +32,9 @@ _GENERATED = frozenset({
 STABLE_PACKAGES = {"torch": torch.__version__, "numpy": np.__version__, "builtins": sys.version}
 
 
+_HOME = sysconfig.get_path("stdlib")
+
+
 class Unknown(Exception):
     """An object whose content cannot be covered by a key."""
 
@@ -213,8 +216,7 @@ def _is_stable(value: types.ModuleType) -> bool:
 def _is_standard(package: str) -> bool:
     """Whether a package is the standard library's, and not a user's file of the same name."""
     file = getattr(sys.modules.get(package), "__file__", None)
-    home = sysconfig.get_path("stdlib")
-    return package in sys.stdlib_module_names and (file is None or file.startswith(home))
+    return package in sys.stdlib_module_names and (file is None or file.startswith(_HOME))
 
 
 def _library(value: Any) -> str:

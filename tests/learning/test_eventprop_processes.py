@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from learning.joined_events import train
-
-TESTS = Path(__file__).parents[1]
+from learning.two_processes import run_joined
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one_policies_included(tmp_path: Path) -> None:
-    path = os.pathsep.join([str(TESTS), *filter(None, sys.path)])
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-    done = subprocess.run(
-        [*command, str(TESTS / "learning" / "joined_events.py"), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_joined("joined_events.py", tmp_path)
     expected = train().state_dict()
     for rank in (0, 1):
         joined = torch.load(tmp_path / f"weights-{rank}.pt")

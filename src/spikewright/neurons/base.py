@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -203,12 +203,7 @@ class Neuron(Layer):
         What a device showed of these neurons, ``seen``, takes the place of the forward pass; the
         gradient is that of the neurons. Their noise is then off: the device has its own.
         """
-        for name in record:
-            if name not in self.field_names():
-                raise ParameterError(
-                    f"{type(self).__name__}: record must name fields of the state, got {name!r}. "
-                    f"{nearest(name, self.field_names())}"
-                )
+        check_record(type(self).__name__, record, self.field_names())
         c, inputs, inner, wrap = self._prepare(x, state, seen)
         step = self.bound_step(record, seen)
         outputs, last = scan(step, inputs, inner, c, **self._engine())
@@ -459,6 +454,16 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
     import inspect
 
     return name in inspect.signature(function).parameters
+
+
+def check_record(where: str, record: Iterable[str], fields: Sequence[str]) -> None:
+    """Refuse to record what is no field of the state."""
+    for name in record:
+        if name not in fields:
+            raise ParameterError(
+                f"{where}: record must name fields of the state, got {name!r}. "
+                f"{nearest(name, fields)}"
+            )
 
 
 def _spread(value: Tensor, batch: int, features: Shape) -> Tensor:

@@ -18,8 +18,8 @@ from spikewright.engine.reference import scan_reference
 from spikewright.engine.scan import Choice
 from spikewright.engine.spike import gated, surrogate_in_force, watching
 from spikewright.engine.tracing.trace import Step
-from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError, nearest
-from spikewright.neurons.base import Neuron, split_outputs, unwrap
+from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError
+from spikewright.neurons.base import Neuron, check_record, split_outputs, unwrap
 from spikewright.neurons.extras import replace_membrane
 from spikewright.neurons.parameters import as_tensor
 from spikewright.units import format_seconds
@@ -137,12 +137,7 @@ class WinnerTakeAll(Layer):
     ) -> tuple[Tensor, Any, dict[str, Tensor]]:
         """Like `forward`, and traces of the neurons' state fields, (time, batch, *n) each."""
         check_sequence("WinnerTakeAll", x, self.shape)
-        for name in record:
-            if name not in self.field_names():
-                raise ParameterError(
-                    f"WinnerTakeAll: record must name fields of the state, got {name!r}. "
-                    f"{nearest(name, self.field_names())}"
-                )
+        check_record("WinnerTakeAll", record, self.field_names())
         if seen is not None:
             raise BackendError(
                 "WinnerTakeAll: the layer must run in software, got a device that stands in for "

@@ -9,6 +9,7 @@ from spikewright.recipes.core.recipe import Figure
 from spikewright.recipes.core.stochastic import (
     ANN,
     EPOCH,
+    FULL,
     GAP,
     WANTED,
     StochasticRecipe,
@@ -24,14 +25,7 @@ class StochasticFashion(StochasticRecipe[StochasticSettings]):
     Settings = StochasticSettings
     sizes = {  # noqa: RUF012 - a constant
         "small": {},
-        "full": {
-            "epochs": 30,
-            "hidden": 400,
-            "steps": 64,
-            "sweep": (4, 8, 16, 32, 64, 128, 256, 512, 1024),
-            "sweep_images": None,
-            "sweep_epochs": 6,
-        },
+        "full": FULL,
     }
     seeds = {"small": 1, "full": 3}  # noqa: RUF012 - a constant
     figures = (

@@ -10,6 +10,7 @@ from spikewright.recipes.core.recipe import Figure
 from spikewright.recipes.core.stochastic import (
     ANN,
     EPOCH,
+    FULL,
     GAP,
     WANTED,
     StochasticRecipe,
@@ -35,15 +36,7 @@ class StochasticMNIST(StochasticRecipe[StochasticMNISTSettings]):
     Settings = StochasticMNISTSettings
     sizes = {  # noqa: RUF012 - a constant
         "small": {},
-        "full": {
-            "epochs": 30,
-            "hidden": 400,
-            "steps": 64,
-            "letters": True,
-            "sweep": (4, 8, 16, 32, 64, 128, 256, 512, 1024),
-            "sweep_images": None,
-            "sweep_epochs": 6,
-        },
+        "full": {**FULL, "letters": True},
     }
     seeds = {"small": 1, "full": 3}  # noqa: RUF012 - a constant
     figures = (

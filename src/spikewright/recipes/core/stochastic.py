@@ -27,6 +27,15 @@ GAP = "ANN - streams, points of test accuracy"
 EPOCH = "time an epoch, s"
 SLOPE = "gap of the sweep times sqrt(T), points"
 WANTED = "target of this project"
+FULL: dict[str, Any] = {
+    "epochs": 30,
+    "hidden": 400,
+    "steps": 64,
+    "sweep": (4, 8, 16, 32, 64, 128, 256, 512, 1024),
+    "sweep_images": None,
+    "sweep_epochs": 6,
+}
+"""Settings of the full size."""
 
 
 class StochasticSettings(RunSettings):

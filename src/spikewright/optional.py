@@ -8,13 +8,14 @@ from types import ModuleType
 from spikewright.errors import MissingDependency
 
 
-def require(module: str, extra: str | None = None) -> ModuleType:
+def require(module: str, extra: str | None = None, package: str = "spikewright") -> ModuleType:
     """Import ``module`` or say how to install it.
 
     Args:
         module: dotted name to import.
         extra: the extra of this package that brings it; ``None`` for a package that is
             installed by default.
+        package: what to install, where it is none of the packages that this one may bring.
 
     Raises:
         MissingDependency: the package itself is absent. When the import fails for another
@@ -26,8 +27,8 @@ def require(module: str, extra: str | None = None) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as cause:
-        package = f"spikewright[{extra}]" if extra else "spikewright"
+        wanted = f"{package}[{extra}]" if extra else package
         raise MissingDependency(
             f"optional.require: package {module!r} must be importable, got {cause}. "
-            f"Install it with: pip install '{package}'"
+            f"Install it with: pip install '{wanted}'"
         ) from cause

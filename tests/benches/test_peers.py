@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,12 @@ import torch
 
 from spikewright.benches.core.contender import Contender, Failed
 from spikewright.benches.core.task import DECAY, Task
+from spikewright.benches.core.unsupervised import stdp_task
 from spikewright.benches.peers import PEERS, spikewright, torch_eager, ways
 from spikewright.benches.peers.core.data import network_input, weights
 from spikewright.benches.peers.core.framework import IN_LOOP
 from spikewright.benches.peers.torch_eager import Eager
+from spikewright.errors import MissingDependency
 
 SIZES = (30, 20, 4)
 TASKS = {
@@ -131,3 +134,13 @@ def test_the_ways_of_using_a_framework_are_named() -> None:
     assert IN_LOOP in snntorch.variants(TASKS["dense"])
     assert snntorch.variants(TASKS["lif"]) == ("",)
     assert PEERS.summary("snntorch") == "snnTorch"
+
+
+@pytest.mark.parametrize("name", ["brian2", "bindsnet", "sinabs"])
+def test_a_framework_that_no_extra_brings_is_asked_for_by_its_own_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    peer = importlib.import_module(f"spikewright.benches.peers.{name}")
+    with pytest.raises(MissingDependency, match=f"pip install '{name}'$"):
+        peer.prepare(stdp_task() if name != "sinabs" else TASKS["lif"], "")

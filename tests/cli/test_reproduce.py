@@ -12,6 +12,7 @@ import pytest
 import spikewright.recipes
 from spikewright.errors import SpikewrightError
 from spikewright.recipes import Figure, Recipe, RunSettings
+from spikewright.recipes.core.sweep import Sweep
 
 Call = Callable[..., Any]
 ROW = {"metric", "reference", "source", "value", "sd", "seeds", "better", "met"}
@@ -108,6 +109,20 @@ def test_record_writes_the_page_and_the_same_json(made: Made, call: Call) -> Non
     assert "spikewright reproduce made-up --size full --seeds 5 --record" in page
     recorded = json.loads(Path("docs/results/made-up.json").read_text())
     assert recorded == json.loads(Path("out.json").read_text())
+
+
+def test_a_folder_gets_a_report_with_the_figures_and_the_curves(made: Made, call: Call) -> None:
+    sweep = Sweep("Over seeds", "x", "accuracy, %", {"made": "accuracy, {x}"})
+    made.sweeps = [sweep]  # type: ignore[misc]
+    made.measure = lambda *_, **__: {  # type: ignore[method-assign]
+        "accuracy, %": 91.0, "error, %": 9.0, "accuracy, 1": 50.0, "accuracy, 2": 75.0
+    }  # fmt: skip
+    done = call("reproduce", "made-up", "--folder", "runs")
+    assert done.exit_code == 0, done.stderr
+    page = Path("runs/report.html").read_text()
+    assert "Figures to meet" in page
+    assert "2 of 2" in page
+    assert "Over seeds" in page
 
 
 def test_a_figure_that_is_not_measured_is_an_error(made: Made, call: Call) -> None:

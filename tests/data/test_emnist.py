@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from spikewright.data import EMNIST
+from spikewright.data.download import fetch_file
+from spikewright.data.store import locate
 from spikewright.errors import DataError
 
 
@@ -43,3 +45,16 @@ def test_a_label_beyond_the_classes_and_an_absent_file_are_named(tmp_path: Path)
     (tmp_path / "emnist" / "emnist-balanced-test-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match=r"emnist-balanced-test-labels.* must lie in"):
         len(EMNIST(folder=tmp_path, validation=2).test)
+
+
+def test_files_that_nothing_fetches_are_asked_for_by_hand(tmp_path: Path) -> None:
+    source, file = EMNIST.source, EMNIST.source.files[0]
+    advice = "must lie in .*, got absent. Put it there by hand, from https://www.nist.gov"
+    with pytest.raises(DataError, match=advice):
+        fetch_file(source, file, tmp_path)
+    with pytest.raises(DataError, match=advice):
+        locate(source, file, tmp_path)
+    (tmp_path / "emnist").mkdir()
+    (tmp_path / file.path).write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"got data: .*Put it there by hand"):
+        fetch_file(source, file, tmp_path)

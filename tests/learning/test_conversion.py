@@ -132,6 +132,53 @@ def test_weights_and_biases_are_balanced_by_hand() -> None:
     assert layers["output"].firing.reset == "subtract"
 
 
+def outputs_agree(ann: nn.Sequential, x: Tensor, net: sw.Network) -> bool:
+    with torch.no_grad():
+        y, rates = ann(x).relu(), net(x.expand(1000, *x.shape))[0].mean(0)
+    return torch.allclose(rates * (y.max() / rates.max()), y, atol=0.01 * float(y.max()))
+
+
+def test_a_relu_that_is_used_twice_acts_twice() -> None:
+    torch.manual_seed(2)
+    relu = nn.ReLU()
+    ann = nn.Sequential(nn.Linear(4, 9), relu, nn.Linear(9, 9), relu, nn.Linear(9, 2)).double()
+    x = torch.rand(30, 4, dtype=torch.float64)
+    net = spiking(ann, x, percentile=100.0)
+    assert [*net.layers] == ["0", "1", "2", "3", "4", "output"]
+    assert outputs_agree(ann, x, net)
+
+
+def test_a_product_may_be_named_output() -> None:
+    torch.manual_seed(0)
+    ann = nn.Sequential()
+    ann.add_module("fc", nn.Linear(4, 9))
+    ann.add_module("act", nn.ReLU())
+    ann.add_module("output", nn.Linear(9, 2))
+    x = torch.rand(30, 4, dtype=torch.float64)
+    net = spiking(ann.double(), x, percentile=100.0)
+    assert [*net.layers] == ["fc", "act", "output", "output_neurons"]
+    assert outputs_agree(ann, x, net)
+
+
+def test_layers_that_would_get_one_name_are_refused() -> None:
+    inner = nn.Sequential()
+    inner.add_module("b", nn.Linear(4, 4))
+    ann = nn.Sequential()
+    ann.add_module("a_b", nn.Linear(4, 4))
+    ann.add_module("a", inner)
+    with pytest.raises(NetworkError, match=r"layer 'a_b' must be .*another layer has this name"):
+        convert(ann, torch.rand(5, 4))
+
+
+def test_calibration_must_fit_and_be_finite() -> None:
+    ann, x = nn.Sequential(nn.Linear(4, 2)), torch.rand(5, 4)
+    with pytest.raises(ShapeError, match=r"convert: x must fit layer '0', got \(5, 3\) there"):
+        convert(ann, x[:, :3])
+    x[0, 0] = torch.nan
+    with pytest.raises(NetworkError, match="must have finite, positive activations"):
+        convert(ann, x)
+
+
 def test_a_percentile_leaves_the_largest_activations_to_saturate() -> None:
     ann = nn.Sequential(nn.Linear(1, 1, bias=False))
     nn.init.ones_(ann[0].weight)

@@ -78,7 +78,9 @@ def test_doctor_says_what_to_change_for_this_rule() -> None:
     with torch.no_grad():
         sure.layers["0_linear"].weight.abs_()
     saturated = sw.doctor(sure, given, Proxy()).advice
-    assert "of its places fire at every step" in saturated[0]
+    assert "of its places fire at every step, where the twin has no gradient:" in saturated[0]
+    rising = sw.doctor(sure, given, Proxy(saturating=False)).advice
+    assert "where the twin's activations go on rising:" in rising[0]
     still = scaled(0.0)
     with torch.no_grad():
         still.layers["2_linear"].bias.zero_()

@@ -200,6 +200,21 @@ def test_closed_gates_let_no_error_pass(form: Any, bias: float) -> None:
     assert any("a gate is open in 0.0%" in line for line in found.advice)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_gates_count_as_open_where_there_is_no_error_to_pass(form: Any) -> None:
+    net, rule = chain(5, 4, 3), Stochastic(form=form)
+    with torch.no_grad():
+        net.layers["0_linear"].weight.zero_()
+        net.layers["0_linear"].bias.copy_(torch.tensor([0.5, 0.5, 0.5, -1.0]))
+        net.layers["2_linear"].bias.copy_(torch.tensor([100.0, 0.0, 0.0]))
+    x, y = batch(10, 5, 3, 32)
+    sure = (x, torch.zeros_like(y))
+    metrics, _ = rule.train_batch(net, Batch(*sure), rule.init(net))
+    assert metrics["error_spikes"] == 0
+    assert metrics["active"] == {"1_stochasticrelu": 0.75}
+    assert sw.doctor(net, sure, rule).advice == ()
+
+
 def test_room_does_not_grow_with_the_steps() -> None:
     from spikewright.learning.stochastic import streams
 

@@ -214,3 +214,49 @@ def test_batches_that_do_not_fit_are_refused(x: Tensor, y: Tensor) -> None:
     with pytest.raises(ShapeError):
         rule.train_batch(net, Batch(x.double(), y), rule.init(net))
     assert same(before, weights(net))
+
+
+def advice(net: sw.Sequential, x: Tensor, y: Tensor, **options: Any) -> str:
+    return "; ".join(sw.doctor(net, (x, y), Tempotron(**options)).advice)
+
+
+def test_doctor_says_why_outputs_never_fire_or_always_do() -> None:
+    x, y = latencies(12, 12), torch.arange(12) % 2
+    net = network(1, sw.CubaLIF, **CUBA)
+    weight: Any = net.layers["0_linear"].weight
+    with torch.no_grad():
+        weight.fill_(0.01)
+    assert "1 of 1 outputs never fire though they should: raise learning_rate" in advice(net, x, y)
+    assert "gets no spikes" in advice(net, 0 * x, y)
+    with torch.no_grad():
+        weight.fill_(-1.0)
+    assert "peak before any input, so no weight changes: raise the first" in advice(net, x, y)
+    with torch.no_grad():
+        weight.fill_(100.0)
+    assert "1 of 1 outputs fire in every trial: raise learning_rate, lower" in advice(net, x, y)
+    leaky = network(1, sw.CubaLIF, **CUBA, v_leak=2.0)
+    with torch.no_grad():
+        leaky.layers["0_linear"].weight.fill_(-1.0)  # type: ignore[operator,union-attr]
+    assert "fire before any input, so no weight changes: lower v_leak" in advice(leaky, x, y)
+
+
+def test_doctor_tells_how_far_a_batch_moves_the_peaks() -> None:
+    x, y = latencies(1, 12), torch.ones(1, dtype=torch.int64)
+    net = network(1, sw.CubaLI, **CUBA)
+    with torch.no_grad():
+        net.layers["0_linear"].weight.fill_(1e-3)  # type: ignore[operator,union-attr]
+    first = float(net(x)[0].detach().max())
+    text = advice(net, x, y, learning_rate=1e-3)
+    rule = Tempotron(learning_rate=1e-3)
+    rule.train_batch(net, Batch(x, y), rule.init(net))
+    moved = float(net(x)[0].detach().max()) - first
+    assert f"(peaks are {1 - first:.2g} off, a batch moves them by {moved:.2g})" in text
+
+
+def test_doctor_finds_nothing_in_outputs_that_are_right() -> None:
+    x, y = latencies(2, 12), torch.tensor([0, 1])
+    x[:, 0] = 0
+    net = network(1, sw.CubaLIF, **CUBA)
+    with torch.no_grad():
+        net.layers["0_linear"].weight.fill_(50.0)  # type: ignore[operator,union-attr]
+    assert advice(net, x, y) == ""

@@ -90,6 +90,63 @@ def test_rules_see_the_membranes_of_neurons_before_a_connection_and_a_scale_behi
     assert counts["retina"].shape == (9,)
 
 
+def beside(branch: sw.Layer, channels: int) -> torch.Tensor:
+    """What a connection has learnt, with a branch that runs between it and its neurons."""
+    net = sw.Graph(
+        {"flat": sw.Flatten(), "retina": sw.LIF(r=5.0), "plastic": sw.Linear(16, 3, bias=False),
+         "branch": branch, "rest": sw.Flatten(), "cells": sw.LIF(r=10.0),
+         "all": sw.Linear(3, 2), "more": sw.Linear(channels, 2), "out": sw.LIF()},
+        [("input", "flat"), ("flat", "plastic"), ("plastic", "cells"), ("cells", "all"),
+         ("input", "retina"), ("retina", "branch"), ("branch", "rest"), ("rest", "more"),
+         ("all", "out"), ("more", "out")],
+        dt=DT, shape=(1, 4, 4),
+    )  # fmt: skip
+    names = list(net.layers)
+    assert names.index("plastic") < names.index("branch") < names.index("cells")
+    generator = torch.Generator().manual_seed(1)
+    weight = net.layers["plastic"].weight.data.uniform_(0.2, 0.7, generator=generator)
+    online = Online(net, {"plastic": PAIR})
+    spikes = torch.rand(80, 1, 4, 4, generator=generator) < 0.1
+    spikes[:, 0, 0, 0] = False
+    assert online.present(spikes)["cells"].sum() > 10
+    assert not torch.equal(online.weights("plastic"), weight.T)
+    return online.weights("plastic").clone()
+
+
+def test_a_convolution_beside_a_plastic_connection_leaves_its_learning_alone() -> None:
+    assert torch.equal(beside(sw.Conv2d(1, 1, 3), 4), beside(sw.Scale(1.0), 16))
+
+
+def test_refreshed_it_is_one_made_anew_of_the_network_as_it_is_now() -> None:
+    drawn, x = draw(11, 7), trains(60, 11)
+    rule = RULES["rewarded"]
+    kept = drawn.online(rule)
+    kept.present(x, 1.0)
+    cells = drawn.net.layers["cells"]
+
+    def check() -> None:
+        kept.refresh()
+        fresh = Online(drawn.net, {"plastic": rule})
+        assert same(kept.state, fresh.state)
+        for each in (kept, fresh):
+            each.present(x, 0.5)
+        assert same(kept.state, fresh.state)
+        assert torch.equal(kept.weights("plastic"), fresh.weights("plastic"))
+        kept.write_back()
+        assert torch.equal(drawn.connection.weight, fresh.weights("plastic").T)
+
+    check()
+    drawn.connection.weight.data.mul_(0.5)  # which PyTorch does not count
+    check()
+    drawn.connection.weight = torch.nn.Parameter(drawn.connection.weight.detach() / 2)
+    check()
+    cells.winners = 3  # type: ignore[assignment]
+    check()
+    drawn.connection.weight.data.fill_(7.0)
+    with pytest.raises(RuleError, match="within the bounds"):
+        kept.refresh()
+
+
 def test_without_learning_all_but_the_neurons_state_stays_bit_for_bit() -> None:
     drawn, x = draw(11, 7), trains(80, 11)
     online = drawn.online(PAIR, frozen={"cells": ("a",)})

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 import spikewright as sw
+from spikewright.errors import SettingsError
 from spikewright.recipes import recipe
 from spikewright.recipes.core.plasticity import updates_of_pairs, updates_per_image
 from spikewright.recipes.core.report import make_report
 from spikewright.recipes.core.reproduce import Plan, reproduce
 from spikewright.recipes.core.run import build, run
+from spikewright.recipes.core.workers import side_by_side
 from spikewright.recipes.vdsp_mnist import drive
 from spikewright.report.figures.receptive_fields import tiled
 from spikewright.settings import Source
@@ -57,6 +59,36 @@ def test_a_white_pixel_fires_at_the_rate_that_is_asked_for(rate: float) -> None:
     assert 1 / interval == pytest.approx(rate)
 
 
+def test_a_rate_that_the_refractory_period_forbids_is_refused_before_any_training(
+    tmp_path: Path,
+) -> None:
+    found, settings = recipe("vdsp-mnist"), tiny("vdsp-mnist", rate=60.0, scales=[1.0, 4.0])
+    with pytest.raises(SettingsError, match=r"below 1 / refractory = 200 Hz, got 240\. Lower it"):
+        found.measure(settings, tmp_path, resume=False, progress=False)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("vdsp-mnist", {"scales": [0.0]}),
+        ("vdsp-mnist", {"scales": []}),
+        ("vdsp-mnist", {"larger": [0]}),
+        ("proxy-fashion", {"lengths": [8, 0]}),
+        ("proxy-fashion", {"channels": [-1]}),
+        ("proxy-cifar10", {"channels": [-1]}),
+        ("proxy-fashion", {"dense": [0]}),
+        ("stochastic-mnist", {"sweep": [0]}),
+        ("desire-mnist", {"hidden": [0]}),
+        ("desire-fashion", {"hidden": [0]}),
+    ],
+)
+def test_lists_with_wrong_numbers_are_refused_as_settings(name: str, wrong: Any) -> None:
+    (key,) = wrong
+    with pytest.raises(SettingsError, match=rf"settings: {key}.* in test must .*, got"):
+        recipe(name).settings(sources=[Source("test", wrong)])
+
+
 def test_updates_are_counted_on_both_sides_for_pairs_and_on_one_for_vdsp(tmp_path: Path) -> None:
     done = run(recipe("vdsp-mnist"), tiny("vdsp-mnist"), tmp_path, progress=False)
     network, (x, _) = done.parts.network, done.parts.data.train.batch(torch.arange(20))
@@ -91,6 +123,16 @@ def test_weights_start_from_all_values_that_they_may_have() -> None:
     (weight,) = (value for value in parts.first_weights.values() if value.ndim == 2)
     assert float(weight.mean()) == pytest.approx(0.5, abs=0.01)
     assert float(weight.std()) == pytest.approx(12**-0.5, abs=0.01)
+
+
+def test_threads_are_shared_among_the_processes_that_have_work() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        assert list(side_by_side([torch.get_num_threads] * 2, workers=8)) == [2, 2]
+    finally:
+        torch.set_num_threads(before)
+    assert list(side_by_side([], workers=8)) == []
 
 
 def test_seeds_side_by_side_measure_what_they_do_one_after_the_other(tmp_path: Path) -> None:

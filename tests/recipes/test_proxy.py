@@ -11,7 +11,9 @@ import torch
 import spikewright as sw
 from spikewright.recipes import recipe
 from spikewright.recipes.core.proxy import converted_at
-from spikewright.recipes.core.run import build
+from spikewright.recipes.core.report import make_report
+from spikewright.recipes.core.run import build, run
+from spikewright.recipes.core.sweep import curves
 from spikewright.settings import Source
 
 TINY: dict[str, dict[str, Any]] = {
@@ -50,8 +52,11 @@ def test_measure_trains_all_that_are_compared_and_gives_every_figure(
     assert {folder.name for folder in tmp_path.iterdir()} == runs
     if name == "proxy-fashion":
         assert {converted_at(steps) for steps in (2, 4, 8)} <= set(values)
-        curve = values["by proxy, 4 steps: test accuracy, %"]
-        assert curve == pytest.approx(values["test accuracy, %"])
+        (curve,) = curves(found.sweeps, [values])
+        assert set(curve.lines) == {"by proxy", "converted", "converted with a shift"}
+        assert all(line.x == (2.0, 4.0, 8.0) for line in curve.lines.values())
+        at_four = values["by proxy, 4 steps: test accuracy, %"]
+        assert at_four == pytest.approx(values["test accuracy, %"])
 
 
 def test_full_size_has_the_published_layers_and_optimiser() -> None:
@@ -93,3 +98,13 @@ def test_first_weights_bring_each_layer_to_the_rate_asked_for() -> None:
         run = parts.network.run(x)
     for name, record in run.records.items():
         assert float(record["spikes"].mean()) == pytest.approx(0.2, abs=0.05), name
+
+
+@pytest.mark.filterwarnings("ignore::spikewright.training.TrainingWarning")
+def test_a_report_shows_accuracy_over_time(tmp_path: Path) -> None:
+    found, settings = recipe("proxy-fashion"), settings_of("proxy-fashion", **TINY["proxy-fashion"])
+    done = run(found, settings, tmp_path, resume=False, progress=False)
+    (curve,) = make_report(done).data.measured
+    line = curve.lines["by proxy"]
+    assert line.x == (2.0, 4.0, 8.0)
+    assert line.y[1] == pytest.approx(100 * done.test.metrics["accuracy"])

@@ -10,6 +10,7 @@ import pytest
 from spikewright.recipes import recipe
 from spikewright.recipes.core.report import make_report
 from spikewright.recipes.core.run import build, run
+from spikewright.recipes.core.sweep import curves
 from spikewright.settings import Source
 
 TINY: dict[str, Any] = {
@@ -38,6 +39,9 @@ def test_streams_and_the_ann_train_and_give_every_figure(name: str, tmp_path: Pa
     assert {"sweep, T = 4: test accuracy, %", "sweep, T = 8: test accuracy, %"} <= set(values)
     runs = {"streams", "ann", "sweep-ann", "sweep-4", "sweep-8"}
     assert {folder.name for folder in tmp_path.iterdir()} == runs
+    (curve,) = curves(found.sweeps, [values])
+    assert curve.lines["trained with each T"].x == (4.0, 8.0)
+    assert curve.lines["ANN"].y == (values["sweep, ANN: test accuracy, %"],)
     gap = values["ANN of the same size: test accuracy, %"] - values["test accuracy, %"]
     assert values["ANN - streams, points of test accuracy"] == pytest.approx(gap)
 
@@ -58,3 +62,7 @@ def test_a_report_of_streams_shows_their_spikes(tmp_path: Path) -> None:
     done = run(found, settings, tmp_path, resume=False, progress=False)
     data = make_report(done).data
     assert data.rates["3_softmaxwinner"].mean() == pytest.approx(0.1, abs=1e-6)
+    (curve,) = data.measured
+    line = curve.lines["this network"]
+    assert line.x == (4.0, 8.0)
+    assert line.y[1] == pytest.approx(100 * done.test.metrics["accuracy"])

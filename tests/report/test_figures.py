@@ -9,10 +9,22 @@ import numpy as np
 import pytest
 
 from spikewright.errors import ShapeError
-from spikewright.report import Boundary, Membrane, ReportData, Sample, Stage, Weights, theme
+from spikewright.report import (
+    Boundary,
+    Curve,
+    Goal,
+    Line,
+    Membrane,
+    ReportData,
+    Sample,
+    Stage,
+    Weights,
+    theme,
+)
 from spikewright.report.figures.boundary import boundary
 from spikewright.report.figures.confusion import confusion
 from spikewright.report.figures.curves import curves, series
+from spikewright.report.figures.measured import measured
 from spikewright.report.figures.membrane import choose, envelope, membrane
 from spikewright.report.figures.plot import clock
 from spikewright.report.figures.raster import SPIKE_LIMIT, raster, thin
@@ -237,3 +249,36 @@ def test_stages_are_listed_in_order_with_their_accuracy() -> None:
     names, accuracies = [row[0] for row in found.table.rows], [row[1] for row in found.table.rows]
     assert names == ["software", "on the chip"]
     assert [value.split()[0] for value in accuracies] == ["97.4", "90"]
+
+
+def curve(**lines: Line) -> Curve:
+    return Curve(title="Accuracy", x="steps", y="test accuracy, %", lines=lines, logarithmic=True)
+
+
+def test_a_measured_curve_has_its_points_its_spread_and_a_level_across() -> None:
+    ours = Line(x=(4.0, 8.0, 32.0), y=(80.0, 90.0, 95.0), spread=(1.0, 0.5, 0.1))
+    plot = measured(curve(ours=ours, ANN=Line(y=(96.0,))))
+    points, level = plot.figure.data
+    np.testing.assert_array_equal(points.x, [4, 8, 32])
+    np.testing.assert_array_equal(points.y, [80, 90, 95])
+    assert list(points.error_y.array) == [1.0, 0.5, 0.1]
+    assert (list(level.x), list(level.y)) == ([4, 32], [96, 96])
+    axis = plot.figure.layout.xaxis
+    assert (axis.type, list(axis.ticktext)) == ("log", ["4", "8", "32"])
+
+
+@pytest.mark.parametrize(
+    "line", [Line(x=(1.0, 2.0), y=(1.0,)), Line(x=(1.0,), y=(1.0,), spread=(1.0, 1.0)), Line(y=())]
+)
+def test_a_measured_line_of_unequal_lengths_is_refused(line: Line) -> None:
+    with pytest.raises(ShapeError, match="must have as many x as y and spread"):
+        measured(curve(ours=line))
+
+
+def test_goals_and_measured_curves_come_first() -> None:
+    goal = Goal(metric="accuracy, %", wanted="≥ 97", source="a paper", ours="96.00", met=False)
+    data = ReportData(title="", goals=[goal], measured=[curve(ours=Line(x=(1.0,), y=(2.0,)))])
+    goals, curves_, *_ = sections(data)
+    assert goals.table is not None
+    assert goals.table.rows == [("accuracy, %", "≥ 97", "a paper", "96.00", "no")]
+    assert [plot.title for plot in curves_.plots] == ["Accuracy"]

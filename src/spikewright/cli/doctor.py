@@ -65,18 +65,23 @@ def _saved(trained: Path) -> Path:
 def _table(chosen: options.Chosen, diagnosis: Any, trained: Path | None) -> Any:
     group = optional.require("rich.console").Group
     state = f"weights of {trained}" if trained else "fresh weights"
-    columns = ("layer", "spikes a step", "silent neurons", "in window", "gradient norm")
-    shown = table(f"{chosen.recipe.title}, {state}, one batch", *columns, right=columns[1:])
-    for layer in diagnosis.layers:
-        gradient = "–" if layer.gradient is None else f"{layer.gradient:.2e}"
-        shown.add_row(
-            layer.name,
-            f"{layer.rate:.4f}",
-            f"{layer.silent:.1%}",
-            "–" if layer.in_window is None else f"{layer.in_window:.1%}",
-            gradient,
-        )
+    columns: dict[str, list[str]] = {
+        "layer": [layer.name for layer in diagnosis.layers],
+        "spikes a step": [f"{layer.rate:.4f}" for layer in diagnosis.layers],
+        "silent neurons": [f"{layer.silent:.1%}" for layer in diagnosis.layers],
+    }
+    if any(layer.in_window is not None for layer in diagnosis.layers):
+        columns["in window"] = [_number(layer.in_window, ".1%") for layer in diagnosis.layers]
+    if any(layer.gradient is not None for layer in diagnosis.layers):
+        columns["gradient norm"] = [_number(layer.gradient, ".2e") for layer in diagnosis.layers]
+    shown = table(f"{chosen.recipe.title}, {state}, one batch", *columns, right=tuple(columns)[1:])
+    for row in zip(*columns.values(), strict=True):
+        shown.add_row(*row)
     advice = [f"[yellow]•[/] {line}" for line in diagnosis.advice] or [
         "[green]Nothing stands out.[/]"
     ]
     return group(shown, *advice, "")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

@@ -24,7 +24,8 @@ Json = Annotated[Path | None, typer.Option(help="Also write the table to this fi
 Folder = Annotated[
     Path | None,
     typer.Option(
-        help="Keep the runs here; a second call goes on from them. By default nothing is kept."
+        help="Keep the runs and a report.html here; a second call goes on from them. By default "
+        "nothing is kept."
     ),
 ]
 Record = Annotated[bool, typer.Option("--record", help=f"Write the table into {RESULTS}.")]
@@ -50,6 +51,7 @@ def reproduce(
     from spikewright.recipes.core.record import record as write_page
     from spikewright.recipes.core.reproduce import Plan
     from spikewright.recipes.core.reproduce import reproduce as measure
+    from spikewright.recipes.core.reproduced import make_reproduction_report
     from spikewright.settings import to_toml
 
     chosen = options.choose(options.Given(name, size, config, assignments, {}))
@@ -59,6 +61,10 @@ def reproduce(
         plan = Plan(chosen.recipe, chosen.settings, chosen.size, count, place, workers)
         found = measure(plan, progress=progress, on_seed=partial(_say, chosen))
     console().print(_table(chosen.recipe.title, found))
+    if folder is not None:
+        report = make_reproduction_report(chosen.recipe, chosen.settings, found)
+        path = report.save(folder / "report.html")
+        console().print(f"report in {path}", markup=False)
     if json is not None:
         write_json(json, found.to_json())
     if record:
@@ -79,11 +85,10 @@ def _table(title: str, found: Any) -> Any:
     numbers = ("reference", "ours, mean ± sd", "seeds")
     shown = table(f"{title}, size {found.size}, {found.seconds:.0f} s", *columns, right=numbers)
     for row in found.rows:
-        bound = "≥" if row.better == "higher" else "≤"
         spread = f"{row.sd:.2f}" if row.seeds > 1 else "–"
         shown.add_row(
             row.metric,
-            f"{bound} {row.reference:g}",
+            row.wanted,
             row.source,
             f"[bold]{row.value:.2f}[/] ± {spread}",
             str(row.seeds),

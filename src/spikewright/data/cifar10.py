@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,11 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikewright.coding.constant import Constant
 from spikewright.data.archive import read_members
-from spikewright.data.augment import ImageAugmentation
-from spikewright.data.images import Encoder, ImageSplit, grid_of
-from spikewright.data.split import Arrays, checked_count, hold_out, limited
+from spikewright.data.images import LabelledImages
+from spikewright.data.split import Arrays
 from spikewright.data.store import DataFile, DataSource, damaged, locate
 from spikewright.errors import DataError
 
@@ -36,7 +34,7 @@ PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 Bytes = NDArray[np.uint8]
 
 
-class CIFAR10:
+class CIFAR10(LabelledImages):
     """CIFAR-10, 50000 training (the last 5000 held out by default) and 10000 test images.
 
     A batch is (time, batch, 3, 32, 32), pixels in [0, 1].
@@ -83,44 +81,14 @@ class CIFAR10:
             ),
         ),
     )
-    held_out: ClassVar[int] = 5000
 
-    def __init__(
-        self,
-        encoder: Encoder | None = None,
-        *,
-        steps: int | None = None,
-        dt: float | None = None,
-        folder: str | Path | None = None,
-        validation: int | None = None,
-        limit: int | None = None,
-        augment: tuple[ImageAugmentation, ...] = (),
-    ) -> None:
-        where = type(self).__name__
-        self.name = self.source.name
-        self.steps, self.dt = grid_of(where, encoder, steps, dt)
-        self._folder = folder
-        asked = self.held_out if validation is None else validation
-        self._held_out = checked_count(where, "validation", asked, least=0) or 0
-        self._limit = checked_count(where, "limit", limit)
-        self.train, self.validation, self.test = (
-            ImageSplit(
-                partial(self._part, part),
-                encoder or Constant(self.steps, self.dt),
-                SHAPE,
-                augment if part == "train" else (),
-            )
-            for part in ("train", "validation", "test")
-        )
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return SHAPE
 
-    def _part(self, part: str) -> Arrays:
-        (train, test) = self._read
-        if part == "test":
-            return limited(test, self._limit)
-        images, labels = train
-        kept = hold_out(type(self).__name__, len(labels), self._held_out)
-        cut = slice(None, kept) if part == "train" else slice(kept, None)
-        return limited((images[cut], labels[cut]), self._limit)
+    def _load(self, part: str) -> Arrays:
+        train, test = self._read
+        return test if part == "test" else train
 
     @cached_property
     def _read(self) -> tuple[Arrays, Arrays]:

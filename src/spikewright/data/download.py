@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright import optional
-from spikewright.data.store import DataFile, DataSource, fault_of, find
+from spikewright.data.store import DataFile, DataSource, by_hand, fault_of, find
 from spikewright.errors import DataError
 
 Progress = Callable[[int, int | None], None]
@@ -31,11 +31,14 @@ def fetch_file(
     publisher keeps no checksum, were found right; an older file there stays until then.
 
     Raises:
-        DataError: no connection, a refused request, a wrong checksum or contents, or no space.
+        DataError: no connection, a refused request, a wrong checksum or contents, no space, or a
+            file that is only ever put there by hand.
     """
     found = find(file, folder)
     if found and fault_of(*found) is None:
         return found[1]
+    if file.url is None:
+        raise by_hand(source, file, folder)
     target = folder / file.path
     with _explained(source, file, target), _alone(target):
         # Another process may have fetched it while this one waited.

@@ -9,8 +9,8 @@ from spikewright.data.images import ImageSet
 from spikewright.data.split import Arrays
 from spikewright.data.store import DataFile, DataSource
 
-# Names, counts and sizes from memory; the publisher hands out one archive of all splits, so each
-# file is put in place by hand, and is looked into where others have a checksum.
+# The publisher hands out one archive of all splits, so each file is put in place by hand, and is
+# looked into where others have a checksum. Sizes are rough.
 PART = "emnist-balanced-{}-idx{}-ubyte.gz"
 FILES = (
     (PART.format("train-images", 3), 22_000_000),
@@ -32,8 +32,7 @@ class EMNIST(ImageSet):
     archive ``gzip.zip`` of the publisher's page into ``emnist/`` of the data folder. Arguments as
     for :class:`spikewright.data.images.ImageSet`.
 
-    Source: Cohen, Afshar, Tapson, van Schaik, arXiv:1702.05373. Counts, classes and file names
-    are from memory.
+    Source: Cohen, Afshar, Tapson, van Schaik, arXiv:1702.05373.
 
     >>> len(EMNIST.classes), EMNIST(steps=10).train.steps
     (47, 10)
@@ -43,7 +42,7 @@ class EMNIST(ImageSet):
     source = DataSource(
         name="emnist-balanced",
         title="EMNIST balanced, handwritten digits and letters",
-        licence="public domain (NIST Special Database 19; from memory)",
+        licence="none stated; cite",
         citation="Cohen, Afshar, Tapson, van Schaik. EMNIST: an extension of MNIST to handwritten "
         "letters. arXiv:1702.05373, 2017",
         page="https://www.nist.gov/itl/products-and-services/emnist-dataset",

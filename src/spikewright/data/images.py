@@ -5,6 +5,7 @@ Measured on one core: loading takes 0.4 s, a batch of 128 with the default encod
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -40,8 +41,71 @@ class Encoder(Protocol):
     ) -> Tensor | SpikeTimes: ...
 
 
-class ImageSet:
-    """Images of 28 x 28 pixels in ten classes.
+class LabelledImages(ABC):
+    """Images in classes, some of the training images held out: what their data sets share.
+
+    Attributes:
+        held_out: training images that are held out by default, the last ones in file order.
+
+    Arguments as for `ImageSet`.
+    """
+
+    source: ClassVar[DataSource]
+    classes: ClassVar[tuple[str, ...]]
+    held_out: ClassVar[int] = 5000
+
+    def __init__(
+        self,
+        encoder: Encoder | None = None,
+        *,
+        steps: int | None = None,
+        dt: float | None = None,
+        folder: str | Path | None = None,
+        validation: int | None = None,
+        limit: int | None = None,
+        augment: tuple[ImageAugmentation, ...] = (),
+    ) -> None:
+        where = type(self).__name__
+        self.name = self.source.name
+        self.steps, self.dt = grid_of(where, encoder, steps, dt)
+        self._folder = folder
+        asked = self.held_out if validation is None else validation
+        self._held_out = checked_count(where, "validation", asked, least=0) or 0
+        self._limit = checked_count(where, "limit", limit)
+        self.train, self.validation, self.test = (
+            ImageSplit(
+                partial(self._part, part),
+                encoder or Constant(self.steps, self.dt),
+                self._shape,
+                augment if part == "train" else (),
+            )
+            for part in ("train", "validation", "test")
+        )
+
+    @property
+    @abstractmethod
+    def _shape(self) -> tuple[int, ...]:
+        """Of one image, as it is encoded."""
+
+    @abstractmethod
+    def _load(self, part: str) -> Arrays:
+        """All images of ``"train"`` or ``"test"``, (images, ...) uint8, and their classes."""
+
+    @cached_property
+    def _training(self) -> Arrays:
+        return self._load("train")
+
+    def _part(self, part: str) -> Arrays:
+        if part == "test":
+            return limited(self._load("test"), self._limit)
+        images, labels = self._training
+        kept = hold_out(type(self).__name__, len(labels), self._held_out)
+        cut = slice(None, kept) if part == "train" else slice(kept, None)
+        return limited((images[cut], labels[cut]), self._limit)
+
+
+class ImageSet(LabelledImages):
+    """Images of 28 x 28 pixels.
 
     Args:
         encoder: turns pixel values into a sequence by batch, or into spikes at exact times, with
@@ -61,9 +125,6 @@ class ImageSet:
         DataError: when first used: a file is missing, damaged or cannot be fetched.
     """
 
-    source: ClassVar[DataSource]
-    classes: ClassVar[tuple[str, ...]]
-
     def __init__(  # noqa: PLR0913 - one for each part that a user may choose
         self,
         encoder: Encoder | None = None,
@@ -76,34 +137,23 @@ class ImageSet:
         flatten: bool = True,
         augment: tuple[ImageAugmentation, ...] = (),
     ) -> None:
-        where = type(self).__name__
-        self.name = self.source.name
-        self.steps, self.dt = grid_of(where, encoder, steps, dt)
-        self._folder = folder
-        self._held_out = checked_count(where, "validation", validation, least=0) or 0
-        self._limit = checked_count(where, "limit", limit)
-        shape = (SIDE * SIDE,) if flatten else (1, SIDE, SIDE)
-        self.train, self.validation, self.test = (
-            ImageSplit(
-                partial(self._part, part),
-                encoder or Constant(self.steps, self.dt),
-                shape,
-                augment if part == "train" else (),
-            )
-            for part in ("train", "validation", "test")
+        self._flatten = flatten
+        super().__init__(
+            encoder,
+            steps=steps,
+            dt=dt,
+            folder=folder,
+            validation=validation,
+            limit=limit,
+            augment=augment,
         )
 
-    @cached_property
-    def _training_files(self) -> Arrays:
-        return self._read(*self.source.files[:2])
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (SIDE * SIDE,) if self._flatten else (1, SIDE, SIDE)
 
-    def _part(self, part: str) -> Arrays:
-        if part == "test":
-            return limited(self._read(*self.source.files[2:]), self._limit)
-        images, labels = self._training_files
-        kept = hold_out(type(self).__name__, len(labels), self._held_out)
-        cut = slice(None, kept) if part == "train" else slice(kept, None)
-        return limited((images[cut], labels[cut]), self._limit)
+    def _load(self, part: str) -> Arrays:
+        return self._read(*(self.source.files[:2] if part == "train" else self.source.files[2:]))
 
     def _read(self, image_file: DataFile, label_file: DataFile) -> Arrays:
         paths = [locate(self.source, file, self._folder) for file in (image_file, label_file)]

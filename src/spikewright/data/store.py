@@ -82,6 +82,8 @@ def locate(source: DataSource, file: DataFile, folder: str | Path | None = None)
     found = find(file, root)
     if found:
         return found[1]
+    if file.url is None:
+        raise by_hand(source, file, root)
     if folder or os.environ.get(ENVIRONMENT):
         raise DataError(
             f"data: file {file.path!r} of {source.name} must lie in {root}, got nothing there. "
@@ -91,6 +93,14 @@ def locate(source: DataSource, file: DataFile, folder: str | Path | None = None)
     from spikewright.data.download import fetch_file
 
     return fetch_file(source, file, root)
+
+
+def by_hand(source: DataSource, file: DataFile, folder: Path) -> DataError:
+    """The error for a file that no download brings."""
+    return DataError(
+        f"data: file {file.path!r} of {source.name} must lie in {folder}, got "
+        f"{fault_of(file, folder / file.path)}. Put it there by hand, from {source.page}."
+    )
 
 
 def fault_of(file: DataFile, path: Path) -> str | None:

@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from spikewright import connections
 from spikewright.engine.layer import Layer
-from spikewright.errors import NetworkError, ParameterError
+from spikewright.errors import NetworkError, ParameterError, ShapeError
 from spikewright.learning.proxy.as_torch import as_torch, refused
 from spikewright.learning.proxy.twin import Statistics
 from spikewright.network import Network, Sequential
@@ -83,6 +83,7 @@ def convert(
 
     Raises:
         NetworkError: a layer that cannot be converted, by name, or one that is silent on ``x``.
+        ShapeError: ``x`` does not fit the model.
         ParameterError: an option is outside its range.
 
     Sources: Diehl et al. 2015, IJCNN (largest activation); Rueckauer et al. 2017, Front.
@@ -128,11 +129,16 @@ def _chain(model: nn.Module) -> _Chain:
         item = _item(name, module, latest, next(reversed(chain.values()), None))
         if item is None:
             continue
+        if name in chain:
+            raise refused(name, type(module).__name__, "another layer has this name already")
         chain[name] = item
         latest = item if isinstance(item, _Product) else latest
         latest = None if isinstance(item, _Neurons) else latest
     if latest is not None:
-        chain["output"] = _Neurons()
+        output = "output"
+        while output in chain:
+            output += "_neurons"
+        chain[output] = _Neurons()
     last = next(reversed(chain.values()), None)
     if not isinstance(last, _Neurons):
         raise refused(next(reversed(chain), "model"), type(last).__name__, "the end must be a "
@@ -147,8 +153,10 @@ def _modules(prefix: str, model: nn.Module) -> list[tuple[str, nn.Module]]:
             raise refused("model", type(model).__name__, "it must be a torch.nn.Sequential")
         return [(prefix, model)]
     found: list[tuple[str, nn.Module]] = []
-    for name, module in model.named_children():
-        found += _modules(f"{prefix}_{name}" if prefix else name, module)
+    # Not named_children, which leaves out the second use of a module.
+    for name, module in model.named_modules(remove_duplicate=False):
+        if name and "." not in name:
+            found += _modules(f"{prefix}_{name}" if prefix else name, module)
     return found
 
 
@@ -213,16 +221,26 @@ def _calibrate(chain: _Chain, x: Tensor, percentile: float) -> None:
     """Find what one spike a step of each layer stands for."""
     for name, item in chain.items():
         if not isinstance(item, _Neurons):
-            x = item(x)
+            x = _applied(name, item, x)
             continue
         active = x[x > 0].float().cpu().numpy()
-        if active.size == 0 or not np.isfinite(active).all():
+        if active.size == 0 or not x.isfinite().all():
             raise NetworkError(
                 f"convert: layer {name!r} must have finite, positive activations on the "
                 "calibration batch, got none. Train the model, or calibrate on typical input."
             )
         item.top = float(np.percentile(active, percentile))
         x = x.relu()
+
+
+def _applied(name: str, item: Any, x: Tensor) -> Tensor:
+    try:
+        return item(x)
+    except RuntimeError as cause:
+        raise ShapeError(
+            f"convert: x must fit layer {name!r}, got {tuple(x.shape)} there ({cause}). "
+            "Pass a batch as the model takes it, (batch, *features)."
+        ) from cause
 
 
 def _layers(chain: _Chain, shift: float) -> dict[str, Layer]:

@@ -13,11 +13,13 @@ from spikewright.borrow import streams_kept
 from spikewright.coding.spike_times import SpikeTimes
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.errors import RuleError
+from spikewright.learning.advice import never_fire, no_gradient, saturated, silent
 from spikewright.learning.rule import Batch, Rule, RuleState
 from spikewright.network import Network
 
 SILENT_BELOW = 1e-4
 SATURATED_ABOVE = 0.5
+MANY_SILENT = 0.5
 FEW_IN_WINDOW = 0.001
 
 
@@ -180,26 +182,22 @@ def advise(health: LayerHealth) -> list[str]:
         "neuron."
     ]
     if health.rate < SILENT_BELOW:
-        silent = f"{name} is silent: raise its input weights, lower v_threshold, or use aim_rates."
-        return [silent, *(asleep if health.active == 0 else [])]
+        cure = "raise its input weights, lower v_threshold, or use aim_rates"
+        return [silent(health.name, cure), *(asleep if health.active == 0 else [])]
     advice = asleep if health.active == 0 else []
     if health.rate > SATURATED_ABOVE * health.most:
-        advice.append(
-            f"{name} is saturated ({health.rate:.2f} spikes a step): lower its input weights, "
-            "raise v_threshold, or add UpperRate."
-        )
-    elif health.silent > 0.5:
-        advice.append(
-            f"{name}: {health.silent:.0%} of its neurons never fire: raise the input weights, or "
-            "add LowerRate."
-        )
+        cure = "lower its input weights, raise v_threshold, or add UpperRate"
+        advice.append(saturated(health.name, health.rate, cure))
+    elif health.silent > MANY_SILENT:
+        cure = "raise the input weights, or add LowerRate"
+        advice.append(never_fire(health.name, health.silent, cure))
     if health.active > 0 and (health.in_window or 0) < FEW_IN_WINDOW:
         advice.append(
             f"{name}: only {health.in_window:.2%} of its states are inside the surrogate's "
             "window: widen the surrogate."
         )
     if health.gradient == 0:
-        advice.append(f"{name}: no gradient reaches its input weights: check what follows it.")
+        advice.append(no_gradient(health.name))
     return advice
 
 

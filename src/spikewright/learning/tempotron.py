@@ -14,6 +14,7 @@ from spikewright.connections import Linear
 from spikewright.engine.checks import check_finite, check_sequence
 from spikewright.errors import ParameterError
 from spikewright.learning.checks import Checked
+from spikewright.learning.doctor import Diagnosis, LayerHealth
 from spikewright.learning.processes import average
 from spikewright.learning.rule import Batch, Metrics, RuleState
 from spikewright.network import Network
@@ -155,6 +156,24 @@ class Tempotron(Checked):
         measured = self._measure(network, batch)
         return {**measured.metrics(batch.y), "predictions": measured.scores.argmax(1)}
 
+    @torch.no_grad()
+    def examine(self, network: Network, batch: Batch, rule_state: RuleState) -> Diagnosis:
+        """What keeps outputs from learning, for `doctor`; each trial in which one fires counts
+        as one spike of it, as for the rule."""
+        measured = self._measure(network, batch)
+        fired = (measured.margins > 0).double()
+        name = next(reversed(network.layers))
+        silent = float((fired.sum(0) == 0).double().mean())
+        rate = float(fired.mean()) / len(measured.x)
+        health = LayerHealth(name, rate, silent, in_window=None, gradient=None)
+        return Diagnosis((health,), tuple(_advise(name, measured, self._pace(measured))))
+
+    def _pace(self, measured: _Measured) -> Tensor:
+        """How far a batch like this moves the peaks of the wrong trials of each output, (n,)."""
+        wrong = measured.wrong.abs().mean(0)
+        speed = self.learning_rate / (1 - self.momentum)
+        return speed * _peak_gradient(measured).square().sum(1) / wrong.clamp(min=1e-30)
+
     def _measure(self, network: Network, batch: Batch) -> _Measured:
         x = network.to_floating(batch.x)
         check_sequence("Tempotron", x, network.shape)
@@ -197,6 +216,34 @@ def _membrane(neuron: Neuron) -> Neuron:
 
 def _fields(kind: type[Neuron]) -> list[str]:
     return list(kind.Params.__dataclass_fields__)
+
+
+def _advise(name: str, measured: _Measured, pace: Tensor) -> Iterator[str]:
+    """What to change where outputs never fire though they should, or the other way round."""
+    if not bool(measured.x.any()):
+        yield f"layer {name!r} gets no spikes, so no synapse has credit: raise the input."
+        return
+    wrong, outputs = measured.wrong, measured.wrong.shape[1]
+    fired = measured.margins > 0
+    stuck = (wrong != 0).any(0) & (pace == 0)
+    mute = ~fired.any(0) & (wrong > 0).any(0)
+    ever = fired.all(0) & (wrong < 0).any(0)
+    cases = (
+        (mute & stuck, "never fire and peak before any input, so no weight changes: raise the "
+         "first weights"),
+        (ever & stuck, "fire before any input, so no weight changes: lower v_leak, or raise the "
+         "threshold"),
+        (mute & ~stuck, "never fire though they should: raise learning_rate, the first weights "
+         "or r, or lower the threshold"),
+        (ever & ~stuck, "fire in every trial: raise learning_rate, lower the first weights or r, "
+         "or raise the threshold"),
+    )  # fmt: skip
+    for found, text in cases:
+        if bool(found.any()):
+            gap = float(measured.margins.abs()[:, found].mean())
+            step = float(pace[found].mean())
+            far = f" (peaks are {gap:.2g} off, a batch moves them by {step:.2g})" if step else ""
+            yield f"layer {name!r}: {int(found.sum())} of {outputs} outputs {text}{far}."
 
 
 def _peak_gradient(measured: _Measured) -> Tensor:

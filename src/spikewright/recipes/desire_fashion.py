@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 import spikewright as sw
 from spikewright.recipes.core.desire import (
@@ -21,7 +21,7 @@ class DesireFashionSettings(DesireSettings):
 
     epochs: int = Field(80, ge=1)
     """passes over the training images"""
-    hidden: list[int] = Field([1000, 100], min_length=1)
+    hidden: list[PositiveInt] = Field([1000, 300], min_length=1)
     """neurons of the hidden layers"""
     dropout: float = Field(0.1, ge=0, lt=1)
     """share of hidden neurons that an image goes without"""
@@ -39,7 +39,13 @@ class DesireFashion(DesireRecipe[DesireFashionSettings]):
     data_set = sw.data.FashionMNIST
     sizes = {  # noqa: RUF012 - a constant
         "small": {},
-        "full": {"epochs": 600, "dropout": 0.4, "input_dropout": 0.05, "fall": 25.0},
+        "full": {
+            "epochs": 600,
+            "hidden": [1000, 100],
+            "dropout": 0.4,
+            "input_dropout": 0.05,
+            "fall": 25.0,
+        },
     }
     seeds = {"small": 1, "full": 3}  # noqa: RUF012 - a constant
     figures = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 import spikewright as sw
 from spikewright.coding import Constant
@@ -31,7 +31,7 @@ class ProxyCIFAR10Settings(ProxySettings):
     """passes over the training images"""
     batch_size: int = Field(50, ge=1)
     """images a step"""
-    channels: tuple[int, ...] = (32, POOL, 64, POOL)
+    channels: tuple[NonNegativeInt, ...] = (32, POOL, 64, POOL)
     """of the convolutions with 3 x 3 pixels; 0 is max-pooling of 2 x 2"""
     norm: bool = True
     """batch norm behind each convolution, instead of a bias"""

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat, PositiveInt
 
 import spikewright as sw
 from spikewright.coding import Constant
+from spikewright.errors import SettingsError
 from spikewright.learning.plasticity import VDSP, PairSTDP, PlasticityRule
 from spikewright.recipes.core.plasticity import (
     PlasticRecipe,
@@ -40,7 +41,7 @@ def of_size(neurons: int) -> str:
 class VDSPMNISTSettings(PlasticSettings):
     """Data, neurons, plasticity and what is compared."""
 
-    larger: list[int] = Field([])
+    larger: list[PositiveInt] = Field([])
     """numbers of neurons of further networks"""
     rate: float = Field(50.0, gt=0)
     """spikes a second of a white pixel"""
@@ -53,7 +54,8 @@ class VDSPMNISTSettings(PlasticSettings):
     r: float = Field(1.5, gt=0)
     """of the competing neurons, from weights to membrane"""
     beta: float = Field(2e-3, ge=0)
-    """rise of a threshold at each spike"""
+    """rise of a threshold at each spike, of 100 neurons; more of them spike less often each, and
+    rise in proportion more"""
     clamp: float = Field(10e-3, ge=0)
     """time for which a spike silences the other neurons, s"""
     learning_rate: float = Field(3e-3, gt=0)
@@ -62,13 +64,13 @@ class VDSPMNISTSettings(PlasticSettings):
     """exponent of its bounds"""
     plasticity: Literal["vdsp", "stdp"] = "vdsp"
     """rule; stdp is there to compare with"""
-    stdp_rate: float = Field(1e-2, gt=0)
+    stdp_rate: float = Field(3e-2, gt=0)
     """size of STDP's potentiation"""
     stdp_ratio: float = Field(0.5, gt=0)
     """its depression, over that"""
-    stdp_sum: float = Field(78.4, gt=0)
+    stdp_sum: float = Field(160.0, gt=0)
     """to which it needs each neuron's weights normalised"""
-    scales: list[float] = Field([0.5, 1.0, 2.0, 4.0])
+    scales: list[PositiveFloat] = Field([0.5, 1.0, 2.0, 4.0], min_length=1)
     """factors on the input rate at which both rules are compared, as they are"""
     scale_images: int | None = Field(10_000, ge=1)
     """images that they see there"""
@@ -111,7 +113,7 @@ class VDSPMNIST(PlasticRecipe[VDSPMNISTSettings]):
         cells = sw.AdaptiveLIF(
             tau_mem=self.tau,
             tau_adapt=settings.tau_adapt,
-            beta=settings.beta,
+            beta=settings.beta * settings.neurons / 100,
             r=settings.r,
             refractory=5e-3,
         )
@@ -139,6 +141,8 @@ class VDSPMNIST(PlasticRecipe[VDSPMNISTSettings]):
         resume: bool | str,
         progress: bool,
     ) -> dict[str, float]:
+        for scale in settings.scales:  # a rate too high is an error now, not hours later
+            drive(settings.rate * scale, self.tau, settings.refractory)
         sizes = (settings.neurons, *settings.larger)
         changes: dict[str, dict[str, Any]] = {f"{n}-neurons": {"neurons": n} for n in sizes}
         changes |= {
@@ -165,9 +169,17 @@ def drive(rate: float, tau: float, refractory: float) -> float:
 
     J with 1 / rate = refractory + tau ln((J + 1) / (J - 1)).
 
+    Raises:
+        SettingsError: the refractory period leaves no time for such a rate.
+
     >>> round(drive(40.0, 30e-3, 2e-3), 2)
     2.74
     """
+    if rate * refractory >= 1:
+        raise SettingsError(
+            f"vdsp-mnist: rate, scaled, must be below 1 / refractory = {1 / refractory:g} Hz, got "
+            f"{rate:g}. Lower it, or shorten refractory."
+        )
     rise = (1 / rate - refractory) / tau
     return 1 / math.tanh(rise / 2)
 

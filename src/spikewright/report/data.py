@@ -101,6 +101,49 @@ class Credit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a `Curve`: values ``y`` at ``x``, and their standard deviations if there are any.
+
+    Without ``x`` there is one value, a level to compare with.
+    """
+
+    y: Sequence[float]
+    x: Sequence[float] = ()
+    spread: Sequence[float] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """What was measured over something that was varied.
+
+    Args:
+        title: heading of the figure.
+        x, y: what the axes show, with units.
+        lines: by their names in the legend.
+        caption: what there is to see.
+        logarithmic: whether x is spaced by its logarithm.
+    """
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, Line]
+    caption: str = ""
+    logarithmic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """A figure that must be met: the value wanted and ours, as text, and whether it is met."""
+
+    metric: str
+    wanted: str
+    source: str
+    ours: str
+    met: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """Weights of one connection, any shape, after and optionally before training.
 
@@ -184,6 +227,8 @@ class ReportData:
         classes: class names, in the order of the class indices.
         summary: key figures.
         warnings: messages of ``doctor``, one a string.
+        goals: figures that must be met.
+        measured: what was measured over something that was varied.
         curves: lines of ``metrics.jsonl``, in order: ``{"kind": "train" | "validation" |
             "test", "epoch", "loss", "accuracy", "rates": {layer: spikes per neuron and step}}``.
         samples: inputs with rasters, membrane traces and readout.
@@ -206,6 +251,8 @@ class ReportData:
     classes: Sequence[str] = ()
     summary: Summary = field(default_factory=Summary)
     warnings: Sequence[str] = ()
+    goals: Sequence[Goal] = ()
+    measured: Sequence[Curve] = ()
     curves: Sequence[Mapping[str, Any]] = ()
     samples: Sequence[Sample] = ()
     rates: Mapping[str, Array] = field(default_factory=dict[str, Array])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikewright.report.data import LayerRow, ReportData, Sample
+from spikewright.report.data import Goal, LayerRow, ReportData, Sample
 from spikewright.report.figures.boundary import boundary
 from spikewright.report.figures.confusion import confusion
 from spikewright.report.figures.credit import credit
 from spikewright.report.figures.curves import curves
+from spikewright.report.figures.measured import measured
 from spikewright.report.figures.membrane import membrane
 from spikewright.report.figures.plot import Plot, clock
 from spikewright.report.figures.raster import raster
@@ -25,6 +26,8 @@ from spikewright.report.text import class_name, flatten, number, percent
 def sections(data: ReportData) -> list[Section]:
     """All sections with something to show."""
     found = [
+        Section("goals", "Figures to meet", table=_goals(data.goals)),
+        Section("measured", "Measured curves", plots=[measured(it) for it in data.measured]),
         Section("learning", "Learning", plots=curves(data.curves), grid=True),
         _stages(data),
         *program_sections(data.program),
@@ -57,6 +60,12 @@ RATES = (
     "How the neurons of each layer share the work. A bar at zero counts silent neurons: for the "
     "samples measured they add nothing."
 )
+
+
+def _goals(goals: Sequence[Goal]) -> Table | None:
+    rows = [(it.metric, it.wanted, it.source, it.ours, "yes" if it.met else "no") for it in goals]
+    head = ("metric", "reference", "source", "ours, mean ± sd", "met")
+    return Table(head, rows, numeric=(1, 3)) if rows else None
 
 
 def _stages(data: ReportData) -> Section:

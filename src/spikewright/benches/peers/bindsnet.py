@@ -24,10 +24,10 @@ def variants(task: Task) -> tuple[str, ...]:
 def prepare(task: Task, variant: str) -> Work:
     """One image."""
     _vision_operators()
-    networks: Any = require("bindsnet.network", extra="bench")
-    nodes: Any = require("bindsnet.network.nodes", extra="bench")
-    topology: Any = require("bindsnet.network.topology", extra="bench")
-    learning: Any = require("bindsnet.learning", extra="bench")
+    networks: Any = require("bindsnet.network", package="bindsnet")
+    nodes: Any = require("bindsnet.network.nodes", package="bindsnet")
+    topology: Any = require("bindsnet.network.topology", package="bindsnet")
+    learning: Any = require("bindsnet.learning", package="bindsnet")
     inputs, neurons = task.sizes
     network = networks.Network(dt=DT / _MS)
     source = nodes.Input(n=inputs, traces=True, tc_trace=u.TAU_TRACE / _MS)
@@ -53,7 +53,7 @@ def prepare(task: Task, variant: str) -> Work:
         network.run(inputs={"X": drawn}, time=task.steps)
 
     def rates() -> list[float]:
-        monitors: Any = require("bindsnet.network.monitors", extra="bench")
+        monitors: Any = require("bindsnet.network.monitors", package="bindsnet")
         network.add_monitor(monitors.Monitor(cells, ["s"], time=task.steps), name="Y")
         run()
         spikes = int(network.monitors["Y"].get("s").sum())

@@ -21,7 +21,7 @@ def variants(task: Task) -> tuple[str, ...]:
 
 def prepare(task: Task, variant: str) -> Work:
     """One image; traces belong to neurons, not to synapses, which is its faster way."""
-    b: Any = require("brian2", extra="bench")
+    b: Any = require("brian2", package="brian2")
     b.prefs.codegen.target = "cython"
     b.defaultclock.dt = DT * b.second
     inputs, neurons = task.sizes

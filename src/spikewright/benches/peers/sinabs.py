@@ -36,8 +36,8 @@ class Sinabs(Framework):
     cells = False
 
     def __init__(self) -> None:
-        self.layers: Any = require("sinabs.layers")
-        activation: Any = require("sinabs.activation")
+        self.layers: Any = require("sinabs.layers", package="sinabs")
+        activation: Any = require("sinabs.activation", package="sinabs")
         self.options = {"tau_mem": TAU, "norm_input": False, "spike_fn": activation.SingleSpike}
         super().__init__(metadata.version("sinabs"))
 

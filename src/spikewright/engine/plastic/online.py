@@ -19,7 +19,7 @@ from spikewright.engine.plastic.lift import Numbers, lift
 from spikewright.engine.plastic.program import Extent, OnlineProgram, make_online_program
 from spikewright.engine.plastic.source import Synapses
 from spikewright.engine.plastic.wiring import WHERE, field_place, find_ends
-from spikewright.engine.program import MatrixProduct
+from spikewright.engine.program import MatrixProduct, part_of
 from spikewright.engine.stream.machine import Machine, Streamed
 from spikewright.engine.stream.source import Node
 from spikewright.errors import RuleError, ShapeError, nearest
@@ -60,7 +60,7 @@ class Online(Machine[OnlineProgram]):
     Each step runs all layers as the network does; then, behind the neurons that a plastic
     connection leads to, the connection changes as its `Plasticity` says. State, traces and
     weights are carried on from call to call. The weights are a copy: `write_back` hands them to
-    the network, and changes of the network's own after the start are not seen.
+    the network, and `refresh` reads what has changed there since.
 
     A spike event counts once for each spike, with x0 (y0) one in its own expression. Where the
     presynaptic side is the network's input, that holds numbers of spikes.
@@ -102,9 +102,25 @@ class Online(Machine[OnlineProgram]):
     ) -> None:
         super().__init__(network, 1, WHERE)
         self._plastic, self._frozen = dict(plastic), dict(frozen)
+        self.refresh(state)
+
+    def refresh(self, state: OnlineState | None = None) -> None:
+        """Read all weights and parameters of the network anew and start from ``state``.
+
+        As a new `Online` would, at less cost while only numbers have changed.
+        """
         self._compile()
         self._check_weights()
         self.state = state
+
+    def serves(
+        self,
+        network: Streamed,
+        plastic: Mapping[str, Plasticity],
+        frozen: Mapping[str, tuple[str, ...]],
+    ) -> bool:
+        """Whether a new `Online` of these would be this one, refreshed."""
+        return self._network is network and (self._plastic, self._frozen) == (plastic, frozen)
 
     def present(
         self, x: Tensor, modulator: Tensor | float | None = None, learn: bool = True
@@ -192,14 +208,15 @@ class Online(Machine[OnlineProgram]):
         """
         self._check_name(name)
         first, size = self._program.rows[name]
-        outputs = self._parts[name].weight.shape[0]
-        return self._weights[first : first + size].view(-1, outputs)
+        return self._weights[first : first + size].view(-1, self._outputs[name])
 
     def write_back(self) -> None:
         """Copy the weights of all plastic connections to the network's parameters."""
         with torch.no_grad():
             for name in self._plastic:
-                self._parts[name].weight.copy_(self.weights(name).T)
+                part = part_of(self._network.layers[name])
+                assert isinstance(part, MatrixProduct)
+                part.weight.copy_(self.weights(name).T)
 
     @property
     def updates(self) -> dict[str, int]:
@@ -216,21 +233,19 @@ class Online(Machine[OnlineProgram]):
             ends = find_ends(name, nodes, layers)
             check_plasticity(name, plasticity, ends)
             synapses.append(Synapses(name, lift(plasticity, self._network.dt, numbers), ends))
-        self._parts = {n.name: n.part for n in nodes if isinstance(n.part, MatrixProduct)}
+        self._outputs = {synapse.name: synapse.ends.outputs for synapse in synapses}
         counted = tuple(name for name, layer in layers.items() if layer.spiking)
         frozen = {name: self._leaves(name, fields) for name, fields in self._frozen.items()}
         extent = Extent(tuple(synapses), counted, frozen, len(numbers.values))
         self._numbers = torch.tensor(numbers.values, dtype=self._dtype)
         return make_online_program(nodes, inputs, self._dtype, extent)
 
-    def _compile(self) -> None:
-        super()._compile()
+    def _allocate(self) -> None:
+        super()._allocate()
         program = self._program
-        self._entry = program.entry()
-        with torch.inference_mode(False):
-            size = sum(size for _, size in program.eligibility.values())
-            self._eligibility = torch.zeros(size, dtype=self._dtype)
-            self._tally = torch.zeros(2 * len(self._plastic), dtype=torch.int64)
+        size = sum(size for _, size in program.eligibility.values())
+        self._eligibility = torch.zeros(size, dtype=self._dtype)
+        self._tally = torch.zeros(2 * len(self._plastic), dtype=torch.int64)
         self._own = self._eligibility, self._numbers, self._tally
         self._counts = sum(size for _, size in program.spikes.values())
         layers = self._network.layers

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
+from spikewright.borrow import streams_kept
 from spikewright.engine.layer import Layer
 from spikewright.engine.program import (
     Competition,
@@ -76,7 +77,8 @@ def find_ends(name: str, nodes: Sequence[Node], layers: Mapping[str, Layer]) -> 
 
 def field_place(layer: Layer, name: str) -> int | None:
     """Which of the numbers in a layer's state is the field ``name``."""
-    paths = pytree.tree_flatten_with_path(layer.initial_state(1))[0]
+    with streams_kept():  # a fresh start may draw random numbers
+        paths = pytree.tree_flatten_with_path(layer.initial_state(1))[0]
     numbers = [path for path, leaf in paths if is_number(leaf)]
     return next((i for i, path in enumerate(numbers) if _last(path) == name), None)
 

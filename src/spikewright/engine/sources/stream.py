@@ -127,9 +127,9 @@ def reached(place, tap, axis):
     return output if off == 0 and 0 <= output < outputs else -1
 
 
-@numba.njit(f"void({ROW}, {ROW}, {ROW}, i8[::1], {ROW}, {ROW}, {SIZES})", **OPTIONS)
-def convolve(values, kernels, bias, index, grid, y, sizes):
-    """Add the kernel of each value that is not zero to the outputs that it reaches.
+@numba.njit(f"void({ROW}, {ROW}, {ROW}, i8[::1], i8, {ROW}, {ROW}, {SIZES})", **OPTIONS)
+def convolve(values, kernels, bias, index, count, grid, y, sizes):
+    """Add the kernel of each of the ``count`` values at ``index`` to the outputs that it reaches.
 
     ``kernels[c, tap row, tap column, output of the group]``, ``grid[row, column, output]``,
     ``sizes``: (in channels of a group, outputs of a group), then for rows and for columns
@@ -139,7 +139,7 @@ def convolve(values, kernels, bias, index, grid, y, sizes):
     plane, line, outputs = rows[0] * columns[0], columns[0], len(bias)
     for n in range(len(grid)):
         grid[n] = bias[n % outputs]
-    for e in range(list_active(values, index)):
+    for e in range(count):
         place = index[e]
         c, value = place // plane, values[place]
         first = c // channels * width

@@ -14,7 +14,7 @@ from spikewright.borrow import streams_kept
 from spikewright.engine import memory
 from spikewright.engine.layer import Layer, Shape, State
 from spikewright.engine.program import Feedback, Pointwise, part_of
-from spikewright.engine.stream.program import Program, common_dtype
+from spikewright.engine.stream.program import Program, common_dtype, structure
 from spikewright.engine.stream.source import Node, naming
 from spikewright.engine.stream.values import pack
 from spikewright.errors import NetworkError, ShapeError
@@ -57,6 +57,7 @@ class Machine(Generic[P]):
                 "Call net.build(shape), or run it once."
             )
         self._network, self.batch, self._where = network, batch, where
+        self._structure: tuple[Any, ...] = ()
 
     def _program_of(self, nodes: Sequence[Node], inputs: int) -> P:
         """The program of the network as it is now."""
@@ -68,17 +69,26 @@ class Machine(Generic[P]):
         network = self._network
         assert network.shape is not None
         nodes = [self._node(name) for name in network.layers]
-        self._dtype = common_dtype(nodes, self._where)
-        self._program = program = self._program_of(nodes, math.prod(network.shape))
-        self._weights = _weight_memory(program.weights, self._dtype)
+        self._dtype, inputs = common_dtype(nodes, self._where), math.prod(network.shape)
+        found = structure(nodes, inputs, self._dtype)
+        if found != self._structure:
+            self._program = self._program_of(nodes, inputs)
+            self._allocate()
+            self._structure = found
         pack([node.part for node in nodes], self._weights.numpy())
-        self._memory = torch.zeros(self.batch, program.row, dtype=self._dtype)
-        self._places = torch.empty(program.row, dtype=torch.int64)
         self._noise = {
             node.name: node.part.noise
             for node in nodes
             if isinstance(node.part, Pointwise | Feedback) and node.part.noise
         }
+
+    def _allocate(self) -> None:
+        """The memory that the program works on."""
+        program = self._program
+        self._weights = _weight_memory(program.weights, self._dtype)
+        self._memory = torch.zeros(self.batch, program.row, dtype=self._dtype)
+        self._places = torch.empty(program.row, dtype=torch.int64)
+        self._entry = program.entry()
         self._addresses = tuple(t.data_ptr() for t in (self._weights, self._memory, self._places))
 
     def _node(self, name: str) -> Node:

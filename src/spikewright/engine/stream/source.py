@@ -231,8 +231,10 @@ class StreamSource:
     def _(self, part: Convolution | WindowSum, x: Place, states: list[Place]) -> Place:
         kernels, bias = self._claim(part)
         grid, y = (self._place(math.prod(part.geometry.shape)) for _ in range(2))
-        given = f"m[{x.line}], w[{kernels.text}], w[{bias.text}], index, m[{grid.text}]"
-        self._lines.append(f"convolve({given}, m[{y.text}], {_sizes(part.geometry)})")
+        listed = f"index[{x.line}], {self._listed(x)}"
+        given = f"m[{x.text}], w[{kernels.text}], w[{bias.text}], {listed}"
+        to = f"m[{grid.text}], m[{y.text}], {_sizes(part.geometry)}"
+        self._lines.append(f"convolve({given}, {to})")
         return y
 
     @_print.register

@@ -14,7 +14,7 @@ from spikewright.engine import memory
 from spikewright.engine.checks import check_finite, check_sequence
 from spikewright.engine.layer import State
 from spikewright.engine.stream.machine import Machine, Streamed
-from spikewright.engine.stream.program import Program, make_program, structure
+from spikewright.engine.stream.program import Program, make_program
 from spikewright.engine.stream.source import Node
 from spikewright.errors import BackendError, ShapeError
 
@@ -59,7 +59,6 @@ class Stream(Machine[Program]):
                 "Pass how many samples run side by side."
             )
         super().__init__(network, batch, "network.stream")
-        self._structure: tuple[Any, ...] = ()
         self._compile()
         self.reset(state)
 
@@ -137,10 +136,6 @@ class Stream(Machine[Program]):
         self.reset(state)
 
     def _program_of(self, nodes: Sequence[Node], inputs: int) -> Program:
-        found = structure(nodes, inputs, self._dtype)
-        if found == self._structure:
-            return self._program
-        self._structure = found
         return make_program(nodes, inputs, self._dtype)
 
     def _compile(self) -> None:
@@ -153,7 +148,6 @@ class Stream(Machine[Program]):
         with torch.inference_mode(False):
             shape = (self.batch, *last.output_shape(last.shape))
             self._like = torch.empty(shape, dtype=self._dtype)
-        self._entry = self._program.entry()
         self._watch()
 
     def _watch(self) -> None:

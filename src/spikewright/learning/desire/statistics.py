@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spikewright.learning.advice import never_fire, saturated, silent
 from spikewright.learning.desire.chain import Chain
 from spikewright.learning.desire.passes import Array, Spikes, counts
 from spikewright.learning.desire.signals import Gates, signs_of
-from spikewright.learning.doctor import Diagnosis, LayerHealth
+from spikewright.learning.doctor import (
+    MANY_SILENT,
+    SATURATED_ABOVE,
+    SILENT_BELOW,
+    Diagnosis,
+    LayerHealth,
+)
 
-SILENT_BELOW, SATURATED_ABOVE = 1e-4, 0.5
-MANY_DEAD, MANY_GATED = 0.5, 0.9
+MANY_GATED = 0.9
 
 
 @dataclass(frozen=True)
@@ -92,26 +98,19 @@ def examine(found: Statistics) -> Diagnosis:
 
 def advise(layer: LayerSignal) -> list[str]:
     """What to change in a layer, worst first; empty if nothing stands out."""
-    name = f"layer {layer.name!r}"
     if layer.rate < SILENT_BELOW:
-        return [
-            f"{name} is silent, and a neuron that does not spike does not learn: raise its first "
-            "weights, lower v_threshold, or use aim_rates."
-        ]
+        cure = "raise its first input weights, lower v_threshold, or use aim_rates"
+        return [silent(layer.name, cure, ", and a neuron that does not spike does not learn")]
     lines: list[str] = []
     if layer.rate > SATURATED_ABOVE:
-        lines.append(
-            f"{name} is saturated ({layer.rate:.2f} spikes a step): lower its first weights or "
-            "the learning rate."
-        )
-    if layer.dead > MANY_DEAD:
-        lines.append(
-            f"{name}: {layer.dead:.0%} of its neurons never fire, and stay so: raise its first "
-            "weights, or lower the learning rate if they once did."
-        )
+        cure = "lower its first input weights or the learning rate"
+        lines.append(saturated(layer.name, layer.rate, cure))
+    if layer.dead > MANY_SILENT:
+        cure = "raise its first input weights, or lower the learning rate if they once did"
+        lines.append(never_fire(layer.name, layer.dead, cure, ", and stay so"))
     if layer.gated > MANY_GATED:
         lines.append(
-            f"{name}: {layer.gated:.0%} of its neurons are told something for every sample: raise "
-            "hidden_gate."
+            f"layer {layer.name!r}: {layer.gated:.0%} of its neurons are told something for every "
+            "sample: raise hidden_gate."
         )
     return lines

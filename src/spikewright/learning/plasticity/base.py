@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from spikewright.engine.plastic.description import Plasticity
@@ -28,6 +29,10 @@ class PlasticityRule(Checked):
 
     def plasticity(self) -> Plasticity:
         """What the engine runs."""
+        return self._plasticity
+
+    @cached_property
+    def _plasticity(self) -> Plasticity:
         return self.program().plasticity()
 
     def check_bounds(self, bounds: tuple[float, float]) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from spikewright.borrow import streams_kept
 from spikewright.engine.plastic.description import Plasticity
-from spikewright.engine.plastic.online import Online
-from spikewright.learning.plasticity.between import Carry, fields_of
+from spikewright.engine.plastic.online import Online, OnlineState
+from spikewright.learning.plasticity.between import Carry, draws, fields_of, of_samples
 from spikewright.network import Network
 
 Counts = Mapping[str, Tensor]
@@ -21,12 +21,24 @@ After = Callable[[Counts, int], None]
 
 
 def open_online(
-    network: Network, plastic: Mapping[str, Plasticity], frozen: tuple[str, ...]
+    network: Network,
+    plastic: Mapping[str, Plasticity],
+    frozen: tuple[str, ...],
+    known: Online | None = None,
 ) -> Online:
-    """The network, afresh, as a kernel that learns; ``frozen`` names fields of any layer."""
+    """The network, afresh, as a kernel that learns.
+
+    Args:
+        frozen: state fields, of any layer.
+        known: one opened before; it is refreshed where it serves, which takes less time.
+    """
     layers = {} if network.shape is None else network.layers  # Online then says what is missing
-    held = {name: _held(layer.initial_state(1), frozen) for name, layer in layers.items()}
-    return Online(network, plastic, {name: fields for name, fields in held.items() if fields})
+    found = {name: _held(layer.initial_state(1), frozen) for name, layer in layers.items()}
+    held = {name: fields for name, fields in found.items() if fields}
+    if known is None or not known.serves(network, plastic, held):
+        return Online(network, plastic, held)
+    known.refresh()
+    return known
 
 
 def _held(state: Any, frozen: tuple[str, ...]) -> tuple[str, ...]:
@@ -55,10 +67,10 @@ def present(online: Online, x: Tensor, state: Any, carry: Carry, after: After) -
     return _stacked(rows)
 
 
-def present_apart(make: Callable[[], Online], x: Tensor, state: Any) -> dict[str, Tensor]:
+def present_apart(make: Callable[[], Online], x: Tensor, state: OnlineState) -> dict[str, Tensor]:
     """Present samples each from the same state, learning off, on all threads of PyTorch.
 
-    Which thread takes which sample changes nothing.
+    Which thread takes which sample changes nothing: each has its own stream of random numbers.
 
     Args:
         make: makes the kernel that a thread uses.
@@ -66,7 +78,7 @@ def present_apart(make: Callable[[], Online], x: Tensor, state: Any) -> dict[str
         state: what each sample starts from.
     """
     samples = x.shape[1]
-    threads = max(1, min(torch.get_num_threads(), samples))
+    threads, random = max(1, min(torch.get_num_threads(), samples)), draws(state.layers)
     with streams_kept():  # a fresh start may draw random numbers
         kernels = [make() for _ in range(threads)]
 
@@ -75,6 +87,8 @@ def present_apart(make: Callable[[], Online], x: Tensor, state: Any) -> dict[str
         online.state = state
         start = online.moment()
         for number in range(first, samples, threads):
+            if random:
+                online.state = state._replace(layers=of_samples(state.layers, [number]))
             found.append(online.present(x[:, number], learn=False))
             online.return_to(start)
         return found

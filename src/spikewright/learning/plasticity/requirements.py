@@ -57,6 +57,12 @@ def unsuited(network: Network, plastic: Mapping[str, Plasticity]) -> list[str]:
     return lines
 
 
+def targets_of(network: Network, plastic: Mapping[str, Plasticity]) -> dict[str, str]:
+    """The layer of neurons that each of these connections leads to."""
+    nodes = list(_nodes(network))
+    return {name: find_ends(name, nodes, network.layers).target for name in plastic}
+
+
 def _nodes(network: Network) -> Iterator[Node]:
     for name, layer in network.layers.items():
         with naming(name, WHERE):

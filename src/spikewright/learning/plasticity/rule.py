@@ -9,15 +9,15 @@ from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from spikewright.borrow import streams_kept
 from spikewright.coding.spike_times import take_samples
 from spikewright.engine.forward import refuse_program
 from spikewright.engine.plastic.description import Plasticity
 from spikewright.engine.plastic.online import Online, OnlineState
 from spikewright.errors import ParameterError, RuleError, nearest
 from spikewright.learning.doctor import Diagnosis
-from spikewright.learning.plasticity.between import Carry, fields_of, normalise
+from spikewright.learning.plasticity.between import Carry, fields_of, normalise, of_samples
 from spikewright.learning.plasticity.examination import examine
 from spikewright.learning.plasticity.presenting import Counts, open_online, present, present_apart
 from spikewright.learning.plasticity.readout import Readout, add_responses, predict
@@ -122,9 +122,10 @@ class Local:
     ) -> None:
         self.programs = dict(programs) if isinstance(programs, Mapping) else programs
         self.normalise = dict(normalise) if isinstance(normalise, Mapping) else normalise
-        self.carry: Carry = "all" if carry == "all" else tuple(carry)
-        self.frozen, self.rest, self.reward = tuple(frozen), rest, reward
+        self.carry: Carry = "all" if carry == "all" else _names("carry", carry)
+        self.frozen, self.rest, self.reward = _names("frozen", frozen), rest, reward
         self.labels = labels or Labels()
+        self._known: Online | None = None
         self._check()
 
     def __repr__(self) -> str:
@@ -161,11 +162,12 @@ class Local:
         if world_size() > 1:
             return ["network: learns sample by sample in one process; start it without torchrun"]
         plastic = plastic_connections(network, self.programs)
-        return [
-            *unsuited(network, plastic),
-            *self._unmatched(network, plastic),
-            *self._modulation(plastic),
-        ]
+        with streams_kept():  # a fresh start may draw random numbers
+            return [
+                *unsuited(network, plastic),
+                *self._unmatched(network, plastic),
+                *self._modulation(plastic),
+            ]
 
     def _unmatched(self, network: Network, plastic: Mapping[str, Plasticity]) -> list[str]:
         """Names among the options that nothing in the network bears."""
@@ -226,7 +228,7 @@ class Local:
         refuse_program("local plasticity, which needs each step of the network")
         plastic = plastic_connections(network, self.programs)
         x = network.to_floating(batch.x)
-        online = open_online(network, plastic, self.frozen)
+        online = self._opened(network, plastic)
         before = _changes(rule_state["online"])
 
         def after(counts: Counts, number: int) -> None:
@@ -242,9 +244,19 @@ class Local:
             "online": online.state,
             "samples": rule_state["samples"] + batch.samples,
         }
+        self._known = online
         made, left_out = ((_changes(state["online"]) - before).double() / batch.samples).unbind()
         found = {**_activity(network, counts, len(x)), "updates": made, "left_out": left_out}
         return found, state
+
+    def _opened(self, network: Network, plastic: Mapping[str, Plasticity]) -> Online:
+        """The network as it is now, afresh; the last batch's `Online` where it serves."""
+        known, self._known = self._known, None  # one batch at a time may use it
+        with streams_kept():  # a fresh start may draw random numbers
+            return open_online(network, plastic, self.frozen, known)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_known": None}  # compiled code is not copied
 
     def _rest(self, online: Online, x: Tensor, counts: Counts, target: int) -> None:
         """Steps without input after a sample, with its reward in the first."""
@@ -294,15 +306,13 @@ class Local:
 
     def start(self, network: Network, samples: int, rule_state: RuleState) -> dict[str, Any]:
         """The network's state from which evaluation starts, for so many samples."""
-        return pytree.tree_map(
-            lambda leaf: leaf.expand(samples, *leaf.shape[1:]),
-            rule_state["online"].layers,
-        )
+        return of_samples(rule_state["online"].layers, range(samples))
 
     def examine(self, network: Network, batch: Batch, rule_state: RuleState) -> Diagnosis:
         """What keeps the network from learning, for `doctor`."""
         counts, steps = self._respond(network, batch, rule_state)
-        return examine(network, plastic_connections(network, self.programs), counts, steps)
+        plastic = plastic_connections(network, self.programs)
+        return examine(network, plastic, counts, steps, self.normalise is not None)
 
     def _respond(
         self, network: Network, batch: Batch, rule_state: RuleState
@@ -316,6 +326,17 @@ class Local:
             return open_online(network, plastic, self.frozen)
 
         return present_apart(make, x, rule_state["online"]), len(x)
+
+
+def _names(option: str, given: Iterable[str]) -> tuple[str, ...]:
+    """The option's names; one string would be taken for its letters."""
+    found = tuple(given)
+    if isinstance(given, str) or not all(isinstance(name, str) for name in found):
+        raise ParameterError(
+            f"learning.Local: {option} must be a tuple of names of state fields, got {given!r}. "
+            'Pass for example ("a",).'
+        )
+    return found
 
 
 def _changes(state: OnlineState) -> Tensor:

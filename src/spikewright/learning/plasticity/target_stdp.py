@@ -16,6 +16,10 @@ class TargetSTDP(PlasticityRule):
 
     At a postsynaptic spike dw = lr (x1 - x_target) (w_max - w)^mu, x1 a trace of tau.
 
+    Growth and decay both fade towards the greatest weight: for mu > 0 a weight that has reached
+    w_max stays there for good. Draw first weights well below it; ``normalise`` of `Local` scales
+    them down again where a neuron's sum has grown, and with mu = 0 there are none.
+
     Args:
         lr: in units of the weight (to the power 1 - mu).
         x_target: trace at which a weight stays; a higher one disconnects more inputs.

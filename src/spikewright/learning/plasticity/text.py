@@ -131,8 +131,8 @@ class SumOfProducts(PlasticityRule):
         """The rule as text: itself."""
         return self
 
-    def plasticity(self) -> Plasticity:
-        """What the engine runs."""
+    @cached_property
+    def _plasticity(self) -> Plasticity:
         weight = self._changes["dw"]
         kept = self._changes["de"] if "e" in weight.names else None
         used = sorted(weight.names | (kept.names if kept else set()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from spikewright.learning.advice import no_gradient, silent
 from spikewright.learning.doctor import (
     SATURATED_ABOVE,
     SILENT_BELOW,
@@ -45,7 +46,11 @@ def examine(rule: Proxy, network: Network, batch: Batch, rule_state: RuleState) 
         loss, metrics, _ = rule.loss_and_metrics(network, batch, rule_state)
         loss.backward()
     health = tuple(_health(network, layer) for layer in found)
-    advice = [line for pair in zip(found, health, strict=True) for line in _advise(*pair)]
+    advice = [
+        line
+        for layer, its in zip(found, health, strict=True)
+        for line in _advise(layer, its, ends=rule.saturating and layer is not found[-1])
+    ]
     return Diagnosis(
         health, (*advice, *_advise_output(found[-1].name, float(metrics.get("ties", 0.0))))
     )
@@ -63,19 +68,18 @@ def _health(network: Network, layer: LayerAgreement) -> LayerHealth:
     )
 
 
-def _advise(layer: LayerAgreement, health: LayerHealth) -> list[str]:
-    """What to change in a layer, worst first."""
+def _advise(layer: LayerAgreement, health: LayerHealth, *, ends: bool) -> list[str]:
+    """What to change in a layer, worst first; ``ends``: whether the twin's activations do."""
     name = f"layer {layer.name!r}"
     if layer.rate < SILENT_BELOW:
-        return [
-            f"{name} is silent, so all behind it sees nothing of the input: raise its input "
-            "weights with aim_rates, or lower v_threshold."
-        ]
+        cure = "raise its input weights, lower v_threshold, or use aim_rates"
+        return [silent(layer.name, cure, ", so all behind it sees nothing of the input")]
     advice: list[str] = []
     if layer.saturated > SATURATED_ABOVE:
+        twin = "the twin has no gradient" if ends else "the twin's activations go on rising"
         advice.append(
-            f"{name}: {layer.saturated:.0%} of its places fire at every step, where the twin's "
-            "activations go on rising: raise v_threshold, or put a BatchNorm before it."
+            f"{name}: {layer.saturated:.0%} of its places fire at every step, where {twin}: raise "
+            "v_threshold, or put a BatchNorm before it."
         )
     elif layer.quiet > 0.5:
         advice.append(
@@ -89,7 +93,7 @@ def _advise(layer: LayerAgreement, health: LayerHealth) -> list[str]:
             "for batch norms."
         )
     if health.gradient == 0:
-        advice.append(f"{name}: no gradient reaches its input weights: check what follows it.")
+        advice.append(no_gradient(layer.name))
     return advice
 
 

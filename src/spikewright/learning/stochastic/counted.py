@@ -13,7 +13,7 @@ from spikewright.learning.processes import average, sum_over_processes, world_si
 from spikewright.learning.stochastic.chain import Link
 from spikewright.learning.stochastic.streams import Counts, Streams
 
-SPIKES, ERRORS, CLIPPED, OPEN = range(4)
+SPIKES, ERRORS, CLIPPED, REACHED, OPEN = range(5)
 """Rows of ``Counts.by_layer``, as the kernels have them."""
 
 
@@ -57,6 +57,6 @@ def measured(
             link.name: counts[OPEN, layer] / (places * link.wires.out_features)
             for layer, link in enumerate(chain[:-1], 1)
         }
-        found["clipped"] = float(counts[CLIPPED].sum() / max(1, counts[OPEN].sum()))
+        found["clipped"] = float(counts[CLIPPED].sum() / max(1, counts[REACHED].sum()))
         found["error_spikes"] = float(counts[ERRORS].sum() / max(1, samples))
     return found

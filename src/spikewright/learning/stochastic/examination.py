@@ -13,10 +13,11 @@ from torch.nn.functional import cross_entropy
 
 from spikewright import seeding
 from spikewright.borrow import in_mode
-from spikewright.learning.doctor import Diagnosis, LayerHealth
+from spikewright.learning.advice import never_fire, saturated
+from spikewright.learning.doctor import MANY_SILENT, Diagnosis, LayerHealth
 from spikewright.learning.rule import Batch, RuleState
 from spikewright.learning.stochastic.chain import Link, Packed, as_chain
-from spikewright.learning.stochastic.counted import CLIPPED, ERRORS, OPEN, SPIKES
+from spikewright.learning.stochastic.counted import CLIPPED, ERRORS, OPEN, REACHED, SPIKES
 from spikewright.learning.stochastic.limit import expected_logits
 from spikewright.learning.stochastic.streams import Streams
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 CLIPPED_ABOVE = 0.01
 CLOSED_BELOW = 0.1
-SILENT_ABOVE = 0.5
 SATURATED_ABOVE = 0.9
+"""Spikes a step: higher than elsewhere, for a mean of 0.5 is the middle of these neurons' range."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def quality(
     """
     chain, exact = as_chain(network), exact_gradients(network, batch)
     estimates: list[list[Tensor]] = [[] for _ in chain]
-    counts = np.zeros((4, len(chain) + 1))
+    counts = np.zeros((OPEN + 1, len(chain) + 1))
     for number in range(runs):
         key = seeding.derive(rule_state["key"], "quality", number)
         packed, done, steps = rule.run(network, batch, key)
@@ -108,7 +109,7 @@ def _compare(link: Link, found: Tensor, exact: Tensor, counts: NDArray[Any]) -> 
         bias=float((found.mean(0) - exact).norm()) / norm,
         deviation=float(found.var(0).sum().sqrt()) / norm,
         cosine=float(cosines.mean()),
-        clipped=float(counts[CLIPPED] / max(counts[OPEN], 1e-30)),
+        clipped=float(counts[CLIPPED] / max(counts[REACHED], 1e-30)),
         error_spikes=float(counts[ERRORS]),
     )
 
@@ -142,24 +143,20 @@ def diagnosis(chain: list[Link], packed: Packed, done: Streams, steps: int) -> D
 def _advise(health: LayerHealth, counts: NDArray[np.int64], errs: int) -> list[str]:
     """What to change for a hidden layer, worst first."""
     name, found = f"layer {health.name!r}", list[str]()
-    if health.silent > SILENT_ABOVE:
-        found.append(
-            f"{name}: {health.silent:.0%} of its neurons never fire: raise the biases before it, "
-            "or draw first weights with learning.stochastic.draw_weights."
-        )
+    if health.silent > MANY_SILENT:
+        cure = "raise its input biases, or draw first weights with learning.stochastic.draw_weights"
+        found.append(never_fire(health.name, health.silent, cure))
     elif health.rate > SATURATED_ABOVE:
-        found.append(
-            f"{name} is saturated ({health.rate:.2f} spikes a step): lower the weights and biases "
-            "before it."
-        )
-    if errs and health.active < CLOSED_BELOW:
+        cure = "lower its input weights and biases"
+        found.append(saturated(health.name, health.rate, cure))
+    if health.active < CLOSED_BELOW:
         found.append(
             f"{name}: a gate is open in {health.active:.1%} of places, where the potential is "
             "between 0 and 1: draw smaller first weights, or lower the learning rate."
         )
     elif errs and counts[ERRORS] == 0:
         found.append(f"{name}: no error spike reaches it: lower the gradient scale.")
-    clipped = counts[CLIPPED] / max(1, counts[OPEN])
+    clipped = counts[CLIPPED] / max(1, counts[REACHED])
     if clipped > CLIPPED_ABOVE:
         found.append(
             f"{name}: {clipped:.1%} of its errors exceed the gradient scale, which biases the "

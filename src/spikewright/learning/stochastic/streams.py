@@ -21,7 +21,7 @@ Form = Literal["causal", "whole"]
 WORD = 32
 """Steps in a word of the kernels."""
 PURPOSES = ("forward", "gradient", "mask")
-_KINDS = 4
+_KINDS = 5
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ class Streams(NamedTuple):
     """What a batch did.
 
     ``wins`` (batch, classes): output spikes; ``potential`` (batch, classes): last means;
-    ``counts``: over the batch, with spikes, error spikes, clipped errors and open gates, (4,
-    layers); ``words`` (batch, words, 3, neurons): the streams, where they were asked for.
+    ``counts``: over the batch, with spikes, error spikes, clipped errors, open gates of samples
+    that have errors and open gates of all, (5, layers); ``words`` (batch, words, 3, neurons): the
+    streams, where they were asked for.
     """
 
     wins: NDArray[np.int32]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 import spikewright as sw
 from spikewright.coding import Constant
@@ -36,7 +36,7 @@ class DesireSettings(RunSettings):
     """training images held out to choose the best epoch"""
     steps: int = Field(20, ge=5)
     """time steps"""
-    hidden: list[int] = Field([1600, 800], min_length=1)
+    hidden: list[PositiveInt] = Field([1600, 800], min_length=1)
     """neurons of the hidden layers"""
     dropout: float = Field(0.3, ge=0, lt=1)
     """share of hidden neurons that an image goes without"""

@@ -7,24 +7,33 @@ ReLU network that is then converted; all are measured at the same number of step
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 import spikewright as sw
 from spikewright.learning import Proxy, accuracy_over_time, convert
 from spikewright.learning.losses import CrossEntropy, SpikeCountMSE
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome, run
+from spikewright.recipes.core.sweep import PLACE, Sweep
 from spikewright.recipes.core.trials import ACCURACY
 
 DT = 1e-3
 BETAS = (0.8, 0.99)
 POOL = 0
 """Among the channels: max-pooling of 2 x 2."""
+
+
+BY_PROXY, CONVERTED, SHIFTED = "by proxy", "converted", "converted with a shift"
+"""Networks that are measured over time, as metrics name them."""
+
+
+def _at(name: str, steps: int | str) -> str:
+    """The metric of one of them after a number of steps."""
+    return f"{name}, {steps} steps: {ACCURACY}"
 
 
 class ProxySettings(RunSettings):
@@ -38,9 +47,9 @@ class ProxySettings(RunSettings):
     """training images held out to choose the best epoch"""
     steps: int = Field(8, ge=1)
     """time steps of 1 ms"""
-    channels: tuple[int, ...] = (32, POOL, 32, POOL)
+    channels: tuple[NonNegativeInt, ...] = (32, POOL, 32, POOL)
     """of the convolutions with 3 x 3 pixels; 0 is max-pooling of 2 x 2"""
-    dense: tuple[int, ...] = (128,)
+    dense: tuple[PositiveInt, ...] = (128,)
     """neurons of the layers behind them, without the output"""
     norm: bool = False
     """batch norm behind each convolution, instead of a bias"""
@@ -74,7 +83,7 @@ class ProxySettings(RunSettings):
     """whether to train the other two as well"""
     percentile: float = Field(99.9, gt=0, le=100)
     """of activations that conversion makes one spike a step"""
-    lengths: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    lengths: tuple[PositiveInt, ...] = (1, 2, 4, 8, 16, 32)
     """steps of the curves of accuracy over time"""
 
 
@@ -85,6 +94,16 @@ class ProxyRecipe(Recipe[S]):
     """A convolutional network of `IF` on constant currents."""
 
     shape: tuple[int, int, int]
+    sweeps = (
+        Sweep(
+            "Accuracy over time steps",
+            "time steps",
+            ACCURACY,
+            {name: _at(name, PLACE) for name in (BY_PROXY, CONVERTED, SHIFTED)},
+            "One network stopped after each number of steps: trained by proxy and, where it was "
+            "compared, converted from a ReLU network of the same shape.",
+        ),
+    )
 
     @abstractmethod
     def training_images(self, settings: S) -> int:
@@ -139,6 +158,11 @@ class ProxyRecipe(Recipe[S]):
         images = min(self.training_images(settings) - settings.validation, settings.images or 10**9)
         return -(-images // settings.batch_size)
 
+    def explore(self, outcome: Outcome) -> dict[str, float]:
+        settings: Any = outcome.parts.settings
+        by_proxy = settings.trained == "proxy"
+        return _curve(BY_PROXY, outcome, outcome.parts.network) if by_proxy else {}
+
     def measure(
         self, settings: S, folder: Path, *, resume: bool | str, progress: bool
     ) -> dict[str, float]:
@@ -147,7 +171,7 @@ class ProxyRecipe(Recipe[S]):
             return run(self, mine, folder / how, resume=resume, progress=progress)
 
         proxy = train("proxy")
-        values = proxy.metrics() | dict(_curve("by proxy", proxy, proxy.parts.network))
+        values = proxy.metrics() | _curve(BY_PROXY, proxy, proxy.parts.network)
         if settings.compare:
             epochs = settings.surrogate_epochs or settings.epochs
             surrogate = train("surrogate", epochs=epochs)
@@ -166,7 +190,7 @@ class ProxyRecipe(Recipe[S]):
         x = self.first_batch(data, settings)
         assert isinstance(x, torch.Tensor)
         statistics = relu.fit.rule_state["statistics"]
-        for name, shift in (("converted", None), ("converted with a shift", settings.steps)):
+        for name, shift in ((CONVERTED, None), (SHIFTED, settings.steps)):
             found = convert(
                 network,
                 x[0],
@@ -175,7 +199,7 @@ class ProxyRecipe(Recipe[S]):
                 shift_over=shift,
                 statistics=statistics,
             )
-            values |= dict(_curve(name, relu, found))
+            values |= _curve(name, relu, found)
         return values
 
 
@@ -185,19 +209,15 @@ AHEAD_OF_CONVERSION = "test accuracy, proxy minus conversion, points"
 
 def converted_at(steps: int) -> str:
     """The metric of the converted network at a number of steps."""
-    return _at("converted", steps)
+    return _at(CONVERTED, steps)
 
 
-def _at(name: str, steps: int) -> str:
-    return f"{name}, {steps} steps: test accuracy, %"
-
-
-def _curve(name: str, outcome: Outcome, network: sw.Network) -> Iterator[tuple[str, float]]:
+def _curve(name: str, outcome: Outcome, network: sw.Network) -> dict[str, float]:
     settings: Any = outcome.parts.settings
     lengths = sorted({*settings.lengths, settings.steps})
     found = accuracy_over_time(network, outcome.parts.data.test, lengths, seed=settings.seed)
-    for steps, right in zip(found.steps, found.accuracy, strict=True):
-        yield _at(name, steps), 100 * right
+    shares = zip(found.steps, found.accuracy, strict=True)
+    return {_at(name, steps): 100 * right for steps, right in shares}
 
 
 def _loss(settings: ProxySettings) -> CrossEntropy | SpikeCountMSE:

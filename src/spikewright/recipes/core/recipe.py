@@ -22,6 +22,8 @@ from spikewright.settings import Settings, Source, make
 
 if TYPE_CHECKING:
     from spikewright.recipes.core.hardware import Deployment, Plane
+    from spikewright.recipes.core.run import Outcome
+    from spikewright.recipes.core.sweep import Sweep
 
 SIZES = ("small", "full")
 FIRST_SAMPLES = 256
@@ -85,6 +87,7 @@ class Recipe(ABC, Generic[S]):
         sizes: for each size, what differs from the defaults.
         seeds: for each size, how many runs `reproduce` averages over.
         figures: what must be met.
+        sweeps: metrics that reports draw as curves.
         picture: rows and columns of the picture that inputs are, where reports are to show what
             each neuron of the first layer looks for.
     """
@@ -94,6 +97,7 @@ class Recipe(ABC, Generic[S]):
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"small": {}, "full": {}}
     seeds: ClassVar[Mapping[str, int]] = {"small": 3, "full": 10}
     figures: ClassVar[Sequence[Figure]] = ()
+    sweeps: ClassVar[Sequence[Sweep]] = ()
     picture: ClassVar[tuple[int, int] | None] = None
 
     @property
@@ -135,6 +139,10 @@ class Recipe(ABC, Generic[S]):
     def plane(self, data: Any, settings: S) -> Plane | None:
         """Points of a plane to show the choices on; ``None`` where inputs are no points."""
         return None
+
+    def explore(self, outcome: Outcome) -> dict[str, float]:
+        """What the report of a single run measures besides, for `sweeps`; by default nothing."""
+        return {}
 
     def measure(
         self, settings: S, folder: Path, *, resume: bool | str, progress: bool

@@ -39,10 +39,5 @@ def _page(table: Table, title: str, settings: str) -> str:
 
 
 def _line(row: Row) -> str:
-    bound = "≥" if row.better == "higher" else "≤"
-    ours = f"{row.value:.2f} ± {row.sd:.2f}" if row.seeds > 1 else f"{row.value:.2f}"
     met = "yes" if row.met else "no"
-    return (
-        f"| {row.metric} | {bound} {row.reference:g} | {row.source} | {ours} | {row.seeds} "
-        f"| {met} |"
-    )
+    return f"| {row.metric} | {row.wanted} | {row.source} | {row.ours} | {row.seeds} | {met} |"

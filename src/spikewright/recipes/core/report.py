@@ -22,6 +22,7 @@ from spikewright.network import Network, NetworkState, Run
 from spikewright.recipes.core import hardware
 from spikewright.recipes.core.exact_run import is_exact, run_exactly, shown_dt
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.sweep import curves
 from spikewright.report import (
     Boundary,
     Compiled,
@@ -61,6 +62,7 @@ def make_report(outcome: Outcome) -> Report:
             classes=parts.data.classes,
             summary=_summary(outcome, run),
             warnings=[*outcome.fit.warnings, *advice, *_event_advice(credit)],
+            measured=curves(parts.recipe.sweeps, [parts.recipe.explore(outcome)]),
             curves=[*outcome.fit.history, record],
             stages=[_stage(stage) for stage in outcome.stages],
             boundaries=_boundaries(outcome),

@@ -36,20 +36,36 @@ class Row:
     better: str
     met: bool
 
+    @property
+    def wanted(self) -> str:
+        """The reference as a bound."""
+        return f"{'≥' if self.better == 'higher' else '≤'} {self.reference:g}"
+
+    @property
+    def ours(self) -> str:
+        """The mean, with its spread over several seeds."""
+        return f"{self.value:.2f} ± {self.sd:.2f}" if self.seeds > 1 else f"{self.value:.2f}"
+
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a recipe at a size, the time it took, s, and where it ran."""
+    """The rows of a recipe at a size, the time it took, s, and where it ran.
+
+    ``measured``: all that each seed gave, which is not part of the JSON.
+    """
 
     system: str
     size: str
     rows: tuple[Row, ...]
     seconds: float
     environment: dict[str, Any]
+    measured: tuple[Values, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain values."""
-        return asdict(self) | {"rows": [asdict(row) for row in self.rows]}
+        fields = asdict(self) | {"rows": [asdict(row) for row in self.rows]}
+        del fields["measured"]
+        return fields
 
 
 def judge(figure: Figure, values: Sequence[float]) -> Row:
@@ -118,7 +134,8 @@ def reproduce(
             on_seed(seed, values)
     shown = [figure for figure in recipe.figures if plan.size in figure.sizes]
     rows = tuple(judge(f, [_pick(recipe, f, values) for values in measured]) for f in shown)
-    return Table(recipe.name, plan.size, rows, time.monotonic() - start, dict(environment()))
+    seconds = time.monotonic() - start
+    return Table(recipe.name, plan.size, rows, seconds, dict(environment()), tuple(measured))
 
 
 def _measure_each(

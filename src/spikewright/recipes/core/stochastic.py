@@ -12,19 +12,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 import spikewright as sw
 from spikewright.learning.rule import Rule
 from spikewright.learning.stochastic import draw_weights
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.sweep import PLACE, Sweep
 from spikewright.recipes.core.trials import ACCURACY, accuracy, train_each
+from spikewright.training import evaluate
 
 DT = 1e-3
 ANN = f"ANN of the same size: {ACCURACY}"
 GAP = "ANN - streams, points of test accuracy"
 EPOCH = "time an epoch, s"
+AT = f"sweep, T = {PLACE}: {ACCURACY}"
+SWEEP_ANN = f"sweep, ANN: {ACCURACY}"
+TRAINED_AT = f"evaluated with T = {PLACE}: {ACCURACY}"
 SLOPE = "gap of the sweep times sqrt(T), points"
 WANTED = "target of this project"
 FULL: dict[str, Any] = {
@@ -63,7 +68,7 @@ class StochasticSettings(RunSettings):
     """what an error spike of a hidden layer stands for"""
     learning_rate: float = Field(0.3, gt=0)
     """of plain gradient descent, at the start; falls to zero along a cosine"""
-    sweep: tuple[int, ...] = (4, 8, 16, 32, 64, 128)
+    sweep: tuple[PositiveInt, ...] = (4, 8, 16, 32, 64, 128)
     """lengths of streams to compare"""
     sweep_images: int | None = Field(12000, ge=1)
     """images of each split in that comparison; all if not set"""
@@ -76,6 +81,24 @@ S = TypeVar("S", bound=StochasticSettings)
 
 class StochasticRecipe(Recipe[S]):
     """Images as streams, trained by `sw.learning.Stochastic`, beside the ANN."""
+
+    sweeps = (
+        Sweep(
+            "Accuracy over the length of streams",
+            "length of the streams, T",
+            ACCURACY,
+            {"trained with each T": AT, "ANN": SWEEP_ANN},
+            "A network trained and tested with each T, beside the ANN of the same size that "
+            "endless streams would be: the longer the streams, the smaller the gap.",
+        ),
+        Sweep(
+            "Accuracy over the length of test streams",
+            "length of the streams, T",
+            ACCURACY,
+            {"this network": TRAINED_AT},
+            "The trained network, tested with streams of other lengths.",
+        ),
+    )
 
     @abstractmethod
     def images(self, settings: S) -> Any:
@@ -105,6 +128,24 @@ class StochasticRecipe(Recipe[S]):
             form=settings.form, scale=settings.scale, readout=settings.readout, **how
         )
 
+    def explore(self, outcome: Outcome) -> dict[str, float]:
+        parts, settings = outcome.parts, outcome.parts.settings
+        assert isinstance(settings, StochasticSettings)
+        if settings.trained_on == "means":
+            return {}
+        found: dict[str, float] = {}
+        for t in sorted({*settings.sweep, settings.steps}):
+            split = parts.recipe.data(settings.model_copy(update={"steps": t})).test
+            done = evaluate(
+                parts.network,
+                split,
+                parts.rule,
+                rule_state=outcome.fit.rule_state,
+                seed=settings.seed,
+            )
+            found[TRAINED_AT.replace(PLACE, str(t))] = 100 * float(done.metrics["accuracy"])
+        return found
+
     def measure(
         self, settings: S, folder: Path, *, resume: bool | str, progress: bool
     ) -> dict[str, float]:
@@ -130,7 +171,7 @@ def compare(pair: Mapping[str, Outcome]) -> dict[str, float]:
 def curve(swept: Mapping[int, Outcome], ann: float) -> dict[str, float]:
     """Accuracy over the length of streams, and the least-squares c of gap = c / sqrt(T)."""
     found = {t: accuracy(outcome) for t, outcome in swept.items()}
-    values = {f"sweep, T = {t}: {ACCURACY}": value for t, value in found.items()}
+    values = {AT.replace(PLACE, str(t)): value for t, value in found.items()}
     weighted = sum((ann - value) / math.sqrt(t) for t, value in found.items())
     slope = weighted / sum(1 / t for t in found) if found else 0.0
-    return values | {f"sweep, ANN: {ACCURACY}": ann, SLOPE: slope}
+    return values | {SWEEP_ANN: ann, SLOPE: slope}

@@ -19,7 +19,8 @@ def side_by_side(calls: Sequence[Callable[[], T]], workers: int) -> Iterator[T]:
         calls: to be pickled where there are several workers, each of which is a fresh process.
         workers: 1 calls one after the other, here.
     """
-    if min(workers, len(calls)) == 1:
+    workers = min(workers, len(calls))
+    if workers <= 1:
         for call in calls:
             yield call()
         return

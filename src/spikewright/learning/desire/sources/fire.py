@@ -3,9 +3,10 @@
 v <- decay v + gain I;  a spike where v >= level, then v <- v - threshold
 
 Spikes are bits: of neuron n in sample b, bit t % 32 of ``trains[b, n, t // 32]`` is that of step
-t. Neurons are taken in tiles, whose weights stay in the cache for a whole batch. The weights of
-an input that spikes in more than half of the steps are added once for all steps, and taken away
-again in those without a spike. Terms are added in the order of the inputs.
+t. Neurons are taken in tiles, whose weights stay in the cache for a whole batch, turned so that
+those of an input lie in a row; inputs without a spike in the batch are left out. The weights of an
+input that spikes in more than half of the steps are added once for all steps, and taken away again
+in those without a spike. Terms are added in the order of the inputs.
 """
 
 import numba
@@ -88,22 +89,46 @@ def run_tile(current, cells, scale, room, outputs, b, begin):
                 outputs[b, j, t // 32] = bits[j - begin]
 
 
+@numba.njit(**INLINE)
+def spiking(inputs):
+    """The inputs with a spike in any sample; in a small batch they are few."""
+    used = np.empty(inputs.shape[1], np.int64)
+    count = 0
+    for i in range(inputs.shape[1]):
+        found = np.uint32(0)
+        for b in range(len(inputs)):
+            for place in range(inputs.shape[2]):
+                found |= inputs[b, i, place]
+        if found != 0:
+            used[count] = i
+            count += 1
+    return used[:count]
+
+
+@numba.njit(**INLINE)
+def turn(weights, used, begin, end, rows):
+    """Copy the weights of the inputs that are used into rows of a tile; the rest stays as it is."""
+    for a in range(len(used)):
+        i = np.uint64(used[a])
+        for j in range(begin, end):
+            rows[i, j - begin] = weights[j, i]
+        rows[i, end - begin :] = 0
+
+
 @numba.njit(
     f"void({real}[:, ::1], UniTuple({real}, 4), {real}, i8, u4[:, :, ::1], u4[:, :, ::1], i8, i8)",
     **OPTIONS,
 )
 def fire(weights, cells, scale, steps, inputs, outputs, first, last):
     """Outputs of the tiles from ``first`` to ``last``, from ``weights`` (outputs, inputs)."""
-    size, count = weights.shape
-    rows = np.zeros((count, TILE), WIDE)
+    size = len(weights)
+    used = spiking(inputs)
+    rows = np.empty((weights.shape[1], TILE), WIDE)
     current = np.empty((steps + 1, TILE), WIDE)
     room = np.empty(TILE, WIDE), np.empty(TILE, np.uint32)
     for tile in range(first, last):
-        begin, end = tile * TILE, min(size, (tile + 1) * TILE)
-        rows[:, end - begin :] = 0
-        for j in range(begin, end):
-            for i in range(count):
-                rows[i, j - begin] = weights[j, i]
+        begin = tile * TILE
+        turn(weights, used, begin, min(size, begin + TILE), rows)
         for b in range(len(inputs)):
             current[:] = 0
             add_trains(inputs, b, steps, rows, current)

@@ -1,1 +1,1 @@
-"""Kernels of the stochastic rule; see `spikewright.learning.stochastic.kernels`."""
+"""Kernels of the stochastic rule; see `spikewright.learning.stochastic.streams`."""

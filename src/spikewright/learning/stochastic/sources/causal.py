@@ -1,4 +1,4 @@
-"""Step by step: means over the steps so far, all streams in one phase; see `kernels.Causal`.
+"""Step by step: means over the steps so far, all streams in one phase.
 
 z <- z + (W s + b - z) g,  g = max(1 / n, least);  a spike with probability clip(z, 0, 1)
 d <- d + (W'(e+ - e-) - d) g;  an error of d's sign with probability |d| / G where 0 < z < 1
@@ -21,6 +21,7 @@ from spikewright.learning.stochastic.sources.shared import (
     LOWERED,
     OPEN,
     RAISED,
+    REACHED,
     begin,
     clear,
     compare,
@@ -59,13 +60,15 @@ def receive(shape, weights, plan, layer, rows, step, scratch):
 
 
 @numba.njit(**PASTED)
-def fire(shape, data, layer, sample, step, words, scratch, active):
+def fire(shape, data, layer, sample, step, words, scratch, totals, active):
     """Spikes of a hidden layer; how many."""
     size, start = shape[0][layer], shape[1][layer]
     numbers, z = scratch[3][0], scratch[1][0, start : start + size]
     kept, used = scratch[2][start : start + size], 0
     fill(numbers[: (size + 3) // 4 * 4], stream(data, layer, 0, sample), step)
     for j in range(size):
+        if 0 < z[j] < 1 and kept[j]:
+            totals[4][OPEN, layer] += 1
         if numbers[j] < z[j] and kept[j]:
             set_bit(words, FIRED, start + j, step % STEPS)
             active[used] = j
@@ -104,20 +107,20 @@ def emit(shape, plan, data, layer, sample, step, words, scratch, totals):
     scale = plan[3][layer]
     for j in range(size):
         if 0 < z[j] < 1 and kept[j]:
-            totals[4][OPEN, layer] += 1
+            totals[4][REACHED, layer] += 1
             totals[4][CLIPPED, layer] += abs(d[j]) > scale
             if numbers[j] * scale < abs(d[j]):
                 set_bit(words, RAISED if d[j] > 0 else LOWERED, start + j, step % STEPS)
 
 
 @numba.njit(**PASTED)
-def forward(shape, weights, plan, data, sample, step, words, scratch, inputs, wins):
+def forward(shape, weights, plan, data, totals, sample, step, words, scratch, inputs, wins):
     """All layers' spikes of a step."""
     last, active = len(shape[0]) - 1, scratch[4][0]
     used = list_active(words[FIRED], inputs, np.uint64(step % STEPS), active)
     for layer in range(1, last):
         receive(shape, weights, plan, layer, active[:used], step, scratch)
-        used = fire(shape, data, layer, sample, step, words, scratch, active)
+        used = fire(shape, data, layer, sample, step, words, scratch, totals, active)
     receive(shape, weights, plan, last, active[:used], step, scratch)
     compare(shape, plan, data, sample, step, words, scratch, wins)
 
@@ -145,7 +148,9 @@ def run_chunk(shape, weights, plan, data, totals, sample, chunk, words, scratch,
     read_input(plan, data, scratch, sample, chunk, words[FIRED])
     known = list_words(words[FIRED, : shape[0][0]], ALL, inputs, scratch[5])
     for step in range(first, min(plan[0], first + STEPS)):
-        forward(shape, weights, plan, data, sample, step, words, scratch, inputs[:known], wins)
+        forward(
+            shape, weights, plan, data, totals, sample, step, words, scratch, inputs[:known], wins
+        )
         if plan[6]:
             backward(shape, weights, plan, data, sample, step, words, scratch, totals, moved)
     if plan[6]:

@@ -41,8 +41,8 @@ SCRATCH = "Tuple((u4[:, :, ::1], f4[:, ::1], b1[::1], f4[:, ::1], i8[:, ::1], u8
 KERNEL = f"void({SHAPE}, {WEIGHTS}, {PLAN}, {DATA}, {TOTALS}, {RESULTS}, {SCRATCH}, i8, i8)"
 FIRED, RAISED, LOWERED = 0, 1, 2
 """Rows of a layer's words: its spikes, and its errors of either sign."""
-SPIKES, ERRORS, CLIPPED, OPEN = 0, 1, 2, 3
-"""Rows of what is counted by layer."""
+SPIKES, ERRORS, CLIPPED, REACHED, OPEN = 0, 1, 2, 3, 4
+"""Rows of what is counted by layer; REACHED are open gates in samples that have errors."""
 
 
 @numba.njit(**INLINE)

@@ -1,4 +1,4 @@
-"""All steps of a layer at once: potentials from counts of bits; see `kernels.Whole`.
+"""All steps of a layer at once: potentials from counts of bits.
 
 z = W c / T + b with c the inputs' counts; a word of spikes for each clip(z, 0, 1)
 d = W'(c+ - c-) / T; a word of errors of d's sign for each |d| / G where 0 < z < 1
@@ -16,6 +16,7 @@ from spikewright.learning.stochastic.sources.shared import (
     LOWERED,
     OPEN,
     RAISED,
+    REACHED,
     begin,
     clear,
     compare,
@@ -71,12 +72,13 @@ def errors(shape, weights, plan, layer, words, scratch):
 
 
 @numba.njit(**PASTED)
-def fire_all(shape, plan, data, layer, sample, words, scratch):
+def fire_all(shape, plan, data, layer, sample, words, scratch, totals):
     """The words of a hidden layer's spikes."""
     own = stream(data, layer, 0, sample)
     for j in range(shape[0][layer]):
         here = shape[1][layer] + j
         if scratch[2][here]:
+            totals[4][OPEN, layer] += plan[0] if 0 < scratch[1][0, here] < 1 else 0
             for chunk in range(len(words)):
                 valid = valid_places(0, plan[0] - chunk * STEPS)
                 words[chunk, FIRED, here] = bits(scratch[1][0, here], own, j, chunk, valid)
@@ -91,7 +93,7 @@ def emit_all(shape, plan, data, layer, sample, words, scratch, totals):
         if not (0 < scratch[1][0, here] < 1 and scratch[2][here]):
             continue
         d = scratch[1][1, here]
-        totals[4][OPEN, layer] += plan[0]
+        totals[4][REACHED, layer] += plan[0]
         totals[4][CLIPPED, layer] += plan[0] if abs(d) > scale else 0
         row = RAISED if d > 0 else LOWERED
         for chunk in range(len(words)):
@@ -100,7 +102,7 @@ def emit_all(shape, plan, data, layer, sample, words, scratch, totals):
 
 
 @numba.njit(**PASTED)
-def run_forward(shape, weights, plan, data, sample, words, scratch, wins):
+def run_forward(shape, weights, plan, data, sample, words, scratch, totals, wins):
     """All layers' spikes, and the last one's errors."""
     final = len(shape[0]) - 1
     for chunk in range(len(words)):
@@ -108,7 +110,7 @@ def run_forward(shape, weights, plan, data, sample, words, scratch, wins):
         read_input(plan, data, scratch, sample, chunk, words[chunk, FIRED])
     for layer in range(1, final):
         potentials(shape, weights, plan[0], layer, words, scratch)
-        fire_all(shape, plan, data, layer, sample, words, scratch)
+        fire_all(shape, plan, data, layer, sample, words, scratch, totals)
     potentials(shape, weights, plan[0], final, words, scratch)
     for step in range(plan[0]):
         compare(shape, plan, data, sample, step, words[step // STEPS], scratch, wins)
@@ -120,7 +122,7 @@ def run(shape, weights, plan, data, totals, results, scratch, first, last):
     words = scratch[0]
     for sample in range(first, last):
         begin(shape, weights, plan, data, scratch, sample)
-        run_forward(shape, weights, plan, data, sample, words, scratch, results[0][sample])
+        run_forward(shape, weights, plan, data, sample, words, scratch, totals, results[0][sample])
         if plan[6]:
             for layer in range(len(shape[0]) - 2, 0, -1):
                 if errors(shape, weights, plan, layer, words, scratch):

@@ -18,6 +18,7 @@ from torch import Tensor
 from spikewright.engine import surrogate as s
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.neurons import (
+    AHPLIF,
     IF,
     LI,
     LIF,
@@ -51,6 +52,7 @@ RANGES = {
     "tau_mem": (8e-3, 25e-3),
     "tau_syn": (2e-3, 9e-3),
     "tau_adapt": (30e-3, 90e-3),
+    "tau_ahp": (30e-3, 90e-3),
     "beta": (0.1, 0.4),
     "v_exponential": (0.4, 0.6),
     "slope": (0.05, 0.15),
@@ -144,7 +146,7 @@ class Case:
 
     @property
     def drive(self) -> float:
-        return {IF: 0.8, LIF: 4.0, LI: 2.0, AdaptiveLIF: 5.0}.get(self.model, 2.0)
+        return {IF: 0.8, LIF: 4.0, LI: 2.0, AdaptiveLIF: 5.0, AHPLIF: 5.0}.get(self.model, 2.0)
 
 
 def describe(firing: Firing) -> str:
@@ -175,6 +177,8 @@ CASES = [
     Case(CubaLIF, {"order": "euler", **_firing("subtract", detach_reset=False)}, F32),
     Case(CubaLIF, {"refractory": 2e-3, "noise": 2.0, **_firing("subtract")}, F64, False),
     Case(AdaptiveLIF, _firing("to_value"), F32, True, s.Triangular(width=1.0, scale=0.3)),
+    Case(AHPLIF, {"refractory": 2e-3, **_firing("subtract", detach_reset=False)}, F32, True),
+    Case(AHPLIF, _firing("to_value"), F64, True, s.Triangular(width=1.0, scale=0.3)),
     Case(MultiSynapseLIF, _firing("to_value"), F32),
     Case(MultiSynapseLIF, _firing("subtract"), F64, True, s.Arctan(window=1.0)),
     Case(AdEx, _firing("to_value"), F64, True, s.Arctan()),

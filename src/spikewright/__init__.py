@@ -17,7 +17,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import spikewright.openmp  # noqa: F401  # pyright: ignore[reportUnusedImport] - before PyTorch
-from spikewright import coding, data, events, learning, targets, training
+from spikewright import (
+    audio,
+    coding,
+    data,
+    detection,
+    events,
+    learning,
+    models,
+    targets,
+    training,
+)
 from spikewright.coding import SpikeTimes
 from spikewright.connections import (
     AvgPool2d,
@@ -33,6 +43,7 @@ from spikewright.connections import (
     MaxPool2d,
     Recurrent,
     Scale,
+    StepDropout,
     SumPool2d,
 )
 from spikewright.engine import surrogate
@@ -41,6 +52,7 @@ from spikewright.engine.spike import spike, spike_count
 from spikewright.learning import aim_rates, doctor, estimate_memory, profile
 from spikewright.network import Graph, Network, Sequential
 from spikewright.neurons import (
+    AHPLIF,
     IF,
     LI,
     LIF,
@@ -77,6 +89,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AHPLIF",
     "IF",
     "LI",
     "LIF",
@@ -108,15 +121,18 @@ __all__ = [
     "Sequential",
     "SoftmaxWinner",
     "SpikeTimes",
+    "StepDropout",
     "StochasticReLU",
     "SumPool2d",
     "Threshold",
     "Value",
     "WinnerTakeAll",
     "aim_rates",
+    "audio",
     "coding",
     "compile",
     "data",
+    "detection",
     "doctor",
     "estimate_memory",
     "evaluate",
@@ -127,6 +143,7 @@ __all__ = [
     "import_nir",
     "learnable",
     "learning",
+    "models",
     "profile",
     "read_nir",
     "spike",

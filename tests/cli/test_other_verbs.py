@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import spikewright as sw
 from spikewright.benches import BENCHES, Row
+from spikewright.cli.doctor import _table
 
 Call = Callable[..., Any]
 
@@ -47,6 +50,18 @@ def test_doctor_shows_each_layer_and_what_runs_it(call: Call) -> None:
     assert "1_cubalif" in done.stdout
     assert "CubaLIF: cpu" in done.stdout
     assert "Nothing stands out." in done.stdout
+
+
+@pytest.mark.parametrize(("window", "gradient"), [(None, None), (0.25, None), (0.25, 2.0)])
+def test_doctor_leaves_out_what_no_layer_has(window: float | None, gradient: float | None) -> None:
+    layer = SimpleNamespace(name="a", rate=0.1, silent=0.5, in_window=window, gradient=gradient)
+    chosen: Any = SimpleNamespace(recipe=SimpleNamespace(title="A recipe"))
+    page = Console(file=io.StringIO(), width=100)
+    page.print(_table(chosen, SimpleNamespace(layers=[layer], advice=()), None))
+    shown = page.file.getvalue()  # type: ignore[attr-defined]
+    assert "50.0%" in shown
+    assert ("in window" in shown, "25.0%" in shown) == (window is not None,) * 2
+    assert ("gradient norm" in shown, "2.00e+00" in shown) == (gradient is not None,) * 2
 
 
 def test_doctor_gives_advice_on_a_silent_layer(call: Call) -> None:

@@ -24,8 +24,10 @@ from spikewright.coding import (
 )
 from spikewright.errors import ParameterError, ShapeError
 
-STATIC = [name for name in ENCODERS if name not in {"delta", "exact_latency"}]
-UNIT = [name for name in ENCODERS if name not in {"delta", "constant"}]
+SIGNALS = {"delta", "serial", "crossing", "cue"}
+"""Codes of whole sequences, not of one value at a time."""
+STATIC = [name for name in ENCODERS if name not in {*SIGNALS, "exact_latency"}]
+UNIT = [name for name in ENCODERS if name not in {*SIGNALS, "constant"}]
 RANDOM = (Bernoulli, Poisson)
 
 

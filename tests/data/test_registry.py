@@ -32,7 +32,15 @@ def test_every_data_set_is_listed_with_its_terms() -> None:
         "shd",
         "ssc",
         "nmnist-small",
+        "babi",
         "spike-patterns",
+        "ecg-record-100",
+        "ecg5000",
+        "ecg200",
+        "spoken-digits",
+        "esc10",
+        "keywords",
+        "speech-commands",
     ]
     for name, kind in sets.DATASETS.items():
         entry = sets.info(name)

@@ -56,6 +56,9 @@ NETS: dict[str, Callable[[], sw.Network]] = {
         sw.Linear(6, 9), low(sw.CubaLIF, noise=2.0, refractory=2e-3)
     ),
     "adaptive": lambda: sequence(sw.Linear(6, 9), low(sw.AdaptiveLIF, backend="reference")),
+    "after-hyperpolarising": lambda: sequence(
+        sw.Linear(6, 9), sw.Recurrent(low(sw.AHPLIF, beta=0.05)), sw.Linear(9, 3), sw.LI()
+    ),
     "synapses": lambda: sequence(sw.Linear(6, 10), low(sw.MultiSynapseLIF, backend="reference")),
     "recurrent": lambda: sequence(sw.Linear(6, 9), sw.Recurrent(low(sw.CubaLIF))),
     "recurrent with noise": lambda: sequence(

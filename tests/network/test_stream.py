@@ -82,7 +82,7 @@ def test_a_stream_goes_on_from_a_state_and_hands_one_on(name: str) -> None:
 @settings(max_examples=3, deadline=None, derandomize=True)
 @given(
     sizes=st.tuples(*[st.sampled_from([1, 2, 63, 64, 65, 130])] * 3),
-    model=st.sampled_from([sw.LIF, sw.CubaLIF, sw.AdaptiveLIF, sw.IF]),
+    model=st.sampled_from([sw.LIF, sw.CubaLIF, sw.AdaptiveLIF, sw.AHPLIF, sw.IF]),
     refractory=st.sampled_from([0.0, 3e-3]),
     density=st.sampled_from([0.0, 0.05, 1.0]),
     seed=st.integers(0, 99),

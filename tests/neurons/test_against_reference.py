@@ -11,6 +11,7 @@ import torch
 import reference
 from reference.threshold import Threshold
 from spikewright.neurons import (
+    AHPLIF,
     IF,
     LI,
     LIF,
@@ -99,6 +100,14 @@ def test_adaptive_leaky_integrate_and_fire(firing: Firing) -> None:
     values = {"tau_mem": 9e-3, "tau_adapt": 40e-3, "beta": 0.3, "v_leak": 0.05, "r": 0.9}
     expected = reference.adaptive_lif(x[:, 0].numpy(), DT, rule(firing), **values)
     compare(AdaptiveLIF(firing=firing, backend="reference", **THRESHOLD, **values), x, expected)
+
+
+@pytest.mark.parametrize("firing", FIRINGS, ids=str)
+def test_after_hyperpolarising_leaky_integrate_and_fire(firing: Firing) -> None:
+    x = drive(8.0)
+    values = {"tau_mem": 9e-3, "tau_ahp": 40e-3, "beta": 0.3, "v_leak": 0.05, "r": 0.9}
+    expected = reference.ahp_lif(x[:, 0].numpy(), DT, rule(firing), **values)
+    compare(AHPLIF(firing=firing, backend="reference", **THRESHOLD, **values), x, expected)
 
 
 @pytest.mark.parametrize(

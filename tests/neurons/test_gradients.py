@@ -11,6 +11,7 @@ import torch
 from cases import F64
 from spikewright.engine.surrogate import Triangular
 from spikewright.neurons import (
+    AHPLIF,
     LI,
     AdaptiveLIF,
     AdEx,
@@ -31,6 +32,7 @@ SHAPES: list[tuple[str, Callable[..., Neuron], dict[str, Any]]] = [
     ("CubaLI euler", CubaLI, {"tau_mem": 8e-3, "tau_syn": 3e-3, "order": "euler"}),
     ("CubaLIF", CubaLIF, {"tau_mem": 8e-3, "tau_syn": 3e-3, "firing": Firing("none")}),
     ("AdaptiveLIF", AdaptiveLIF, {"tau_mem": 8e-3, "v_leak": 0.1, "firing": Firing("none")}),
+    ("AHPLIF", AHPLIF, {"tau_mem": 8e-3, "v_leak": 0.1, "r": 1.2, "firing": Firing("none")}),
     ("AdEx", AdEx, {"tau_mem": 8e-3, "slope": 0.1, "a": 0.2, "firing": Firing("none")}),
     ("MultiSynapseLIF", MultiSynapseLIF, {"tau_mem": 8e-3, "firing": Firing("none")}),
 ]

@@ -7,9 +7,18 @@ equation, so no coefficient is worked out by hand.
 
 from reference.adaptive_lif import adaptive_lif
 from reference.adex import adex
+from reference.ahp_lif import ahp_lif
 from reference.cuba import cuba
 from reference.integrate_and_fire import integrate_and_fire
 from reference.lif import lif
 from reference.multi_synapse_lif import multi_synapse_lif
 
-__all__ = ["adaptive_lif", "adex", "cuba", "integrate_and_fire", "lif", "multi_synapse_lif"]
+__all__ = [
+    "adaptive_lif",
+    "adex",
+    "ahp_lif",
+    "cuba",
+    "integrate_and_fire",
+    "lif",
+    "multi_synapse_lif",
+]

@@ -67,7 +67,8 @@ def used_packages(folder: Path, apart: Path = NOWHERE) -> set[str]:
 
 
 USED = used_packages(ROOT / "src", apart=PEERS)
-DECLARED = package_names(PROJECT["dependencies"] + EXTRAS["tensorboard"] + EXTRAS["gpu"])
+OPTIONAL = [package for extra in ("audio", "gpu", "tensorboard") for package in EXTRAS[extra]]
+DECLARED = package_names(PROJECT["dependencies"] + OPTIONAL)
 
 
 def test_every_package_that_the_source_imports_is_declared() -> None:

@@ -16,6 +16,7 @@ CHAIN = (
     frozenset({"engine"}),
     frozenset({"neurons", "connections", "coding"}),
     frozenset({"network"}),
+    frozenset({"models"}),
     frozenset({"events"}),
     frozenset({"learning"}),
     frozenset({"training"}),
@@ -32,7 +33,9 @@ def allowed_imports() -> dict[str, frozenset[str]]:
         allowed |= dict.fromkeys(group, seen)
     allowed["compiler"] = allowed["network"] | {"compiler", "report"}
     allowed["targets"] = allowed["compiler"] | {"targets"}
-    allowed["data"] = BASE | {"coding", "data"}
+    allowed["audio"] = BASE | {"audio"}
+    allowed["data"] = BASE | {"audio", "coding", "data"}
+    allowed["detection"] = allowed["compiler"] | {"audio", "detection"}
     allowed["report"] = BASE | {"report"}
     allowed["settings"] = BASE | {"settings"}
     allowed["lookup"] = BASE | {"lookup"}

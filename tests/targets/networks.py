@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
+from spikewright.models import bit_shift_tau
 
 DT = 1e-6
 MANY, SILENT = 100, 99
+CHANNELS = 16
 TAU = {"tau_mem": 6e-6, "tau_syn": 6e-6}
 
 
@@ -200,6 +202,34 @@ NETWORKS: dict[str, Callable[[], sw.Network]] = {
 NETWORKS["wide"] = lambda: dense(width=600)
 
 
+def counting(width: int = 16, inputs: int = 5) -> sw.Network:
+    """Neurons that fire several times a step and subtract their threshold each time, in ms."""
+    torch.manual_seed(10)
+    times = {"tau_mem": bit_shift_tau(4e-3, 1e-3), "tau_syn": bit_shift_tau(8e-3, 1e-3)}
+    firing = sw.Firing(reset="subtract", max_spikes=31, inclusive=True)
+    made = layers(sw.CubaLIF(**times, firing=firing), width, sw.CubaLI(**times))
+    network = sw.Sequential({**made, "in": sw.Linear(inputs, width, bias=False)}, dt=1e-3)
+    with torch.no_grad():
+        network.layers["in"].weight.normal_(1.0, 2.0)
+    return network
+
+
+NETWORKS["counting"] = counting
+NETWORKS["counting_wide"] = lambda: counting(width=1001)
+
+
+def counting_outlier() -> sw.Network:
+    """As `outlier`."""
+    network = counting(inputs=CHANNELS)
+    with torch.no_grad():
+        network.layers["in"].weight.fill_(0.1)
+        network.layers["in"].weight[0, CHANNELS - 1] = 1e4
+    return network
+
+
+NETWORKS["counting_outlier"] = counting_outlier
+
+
 def example(name: str) -> tuple[sw.Network, Tensor]:
     """A network in evaluation mode and an input that it is active on."""
     network = NETWORKS[name]().eval()
@@ -207,4 +237,7 @@ def example(name: str) -> tuple[sw.Network, Tensor]:
     if name == "outlier":
         x = spikes(MANY, rate=0.1)
         x[..., SILENT] = 0.0
+    if name == "counting_outlier":
+        x = spikes(CHANNELS, rate=0.3)
+        x[..., CHANNELS - 1] = 0.0
     return network, x

@@ -23,7 +23,8 @@ from spikewright.engine.forward import Observation, forward_by
 from spikewright.errors import CompileError
 from targets.networks import NETWORKS, example
 
-ALL = tuple(name for name in NETWORKS if name not in ("outlier", "wide"))
+NOT_FOR_ALL = ("outlier", "wide", "counting_outlier", "counting_wide")
+ALL = tuple(name for name in NETWORKS if name not in NOT_FOR_ALL)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Line:
         analogue: for a target that is not digital, the largest relative errors against the
             quantised program: of a readout's membrane, and of the rates of neurons that spike.
             These networks are not trained and their neurons few: one spike more is 2 %.
+        usual: the network of checks that need just one.
     """
 
     target: str
@@ -49,6 +51,7 @@ class Line:
     strict: tuple[Mapping[str, Any], tuple[str, ...]] | None = None
     silent: tuple[str, Mapping[str, Any]] | None = None
     analogue: tuple[float, float] = (0.0, 0.0)
+    usual: str = "dense"
 
     def __str__(self) -> str:
         return "-".join([self.target, *(f"{k}={v}" for k, v in self.options.items())])
@@ -76,6 +79,23 @@ LINES = (
         analogue=(0.45, 0.25),
     ),
     Line("brainscales2", ("dense",), analogue=(2.0, 1.0)),
+    *(
+        Line(
+            name,
+            ("counting",),
+            options,
+            {"dense": ("firing", "subtract"), "counting_wide": ("hidden", "1,001")},
+            silent=None if options else ("counting_outlier", {}),
+            analogue=(0.1, 0.05),
+            usual="counting",
+        )
+        for name, options in (
+            ("xylo-audio2", {}),
+            ("xylo-audio2", {"per": "channel"}),
+            ("xylo-audio3", {}),
+            ("xylo-imu", {}),
+        )
+    ),
 )
 
 
@@ -171,7 +191,7 @@ def test_changed_weights_give_what_lowering_them_anew_gives(line: Line, name: st
 
 @each_line
 def test_the_network_runs_on_it_with_the_gradient_of_the_software(line: Line) -> None:
-    network, x = example("dense")
+    network, x = example(line.usual)
     program = sw.compile(network, line.target, calibration=x, **line.options)
     torch.manual_seed(4)
     with forward_by(program):
@@ -187,7 +207,7 @@ def test_the_network_runs_on_it_with_the_gradient_of_the_software(line: Line) ->
 
 @each_line
 def test_a_layer_that_falls_silent_fails_unless_it_is_allowed(line: Line) -> None:
-    name, more = line.silent or ("dense", {})
+    name, more = line.silent or (line.usual, {})
     network, x = example(name)
     make = functools.partial(
         sw.compile, network, line.target, calibration=x, **{**line.options, **more}
@@ -210,7 +230,7 @@ def test_it_refuses_what_it_cannot_hold_and_names_every_limit(line: Line) -> Non
             assert word.strip("'") in str(found.value)
     if line.strict is not None:
         options, limits = line.strict
-        network, x = example("dense")
+        network, x = example(line.usual)
         with pytest.raises(CompileError, match="must fit onto") as found:
             sw.compile(network, line.target, calibration=x, **{**line.options, **options})
         for limit in limits:
@@ -219,7 +239,7 @@ def test_it_refuses_what_it_cannot_hold_and_names_every_limit(line: Line) -> Non
 
 @each_line
 def test_what_it_holds_is_within_its_limits_and_said_in_the_report(line: Line) -> None:
-    program, _, _ = compiled(line, "dense")
+    program, _, _ = compiled(line, line.usual)
     used = program.used
     for limit in program.target.limits:
         assert limit.source
@@ -241,5 +261,7 @@ def test_its_options_make_it_again(line: Line) -> None:
 
 def test_every_target_is_in_the_table() -> None:
     folders = {found.name for found in pkgutil.iter_modules(sw.targets.__path__) if found.ispkg}
-    assert {line.target for line in LINES} == folders - {"core"}
-    assert folders - {"core"} <= set(sw.targets.target_names())
+    assert {line.target.partition("-")[0] for line in LINES} == folders - {"core"}
+    assert {line.target for line in LINES} <= set(sw.targets.target_names())
+    own = {name for name in sw.targets.target_names() if name.partition("-")[0] in folders}
+    assert {line.target for line in LINES} == own

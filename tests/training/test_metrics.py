@@ -69,6 +69,9 @@ def test_rates_are_judged_at_their_limits() -> None:
     silent, saturated = rate_warnings({"a": 0.0, "b": 0.51})
     assert "layer 'a' must spike to learn" in silent
     assert "layer 'b' must stay below 0.5" in saturated
+    assert rate_warnings({"c": 7.5}, {"c": 15}) == []
+    (saturated,) = rate_warnings({"c": 7.6}, {"c": 15})
+    assert "layer 'c' must stay below 7.5" in saturated
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:tensorboard")

@@ -12,6 +12,7 @@ from spikewright.cli import (
     data,
     device,
     doctor,
+    listen,
     profile,
     reproduce,
     run,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.command("profile")(profile.profile)
+app.command("listen")(listen.listen)
 app.command("reproduce")(reproduce.reproduce)
 app.command("bench")(bench.bench)
 app.command("settings")(settings.settings)

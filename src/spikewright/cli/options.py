@@ -22,6 +22,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be given several times."),
 ]
+Recordings = Annotated[
+    str | None, typer.Argument(metavar="[PATH]", help="The recordings, of the recipe folder.")
+]
+Target = Annotated[str | None, typer.Option(help="Chip to compile for, of recipes that can.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of weights, order and encoder.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training data.")]
 Seconds = Annotated[float | None, typer.Option(help="Time budget of training, s.")]

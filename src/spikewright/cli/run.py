@@ -17,6 +17,8 @@ Folder = Annotated[Path | None, typer.Option(help="Where the run is kept; by def
 
 def run(
     name: options.Name = None,
+    recordings: options.Recordings = None,
+    target: options.Target = None,
     size: options.Size = None,
     epochs: options.Epochs = None,
     seconds: options.Seconds = None,
@@ -39,7 +41,7 @@ def run(
     from spikewright.training import has_checkpoint
 
     flags = {"epochs": epochs, "seconds": seconds, "seed": seed}
-    flags |= {"memory": memory, "truncate": truncate}
+    flags |= {"memory": memory, "truncate": truncate, "path": recordings, "target": target}
     chosen = options.choose(options.Given(name, size, config, assignments, flags))
     place = folder or Path("runs") / chosen.recipe.name
     screen = console()
@@ -65,10 +67,13 @@ def run(
 
 def _figures(outcome: Any, path: Path) -> Any:
     """The key figures of a run as a grid of names and values."""
+    from spikewright.data.clips import ClipSet
     from spikewright.report.text import duration
 
     metrics, fit = outcome.metrics(), outcome.fit
     grid = pairs()
+    if isinstance(outcome.parts.data, ClipSet):
+        grid.add_row("recordings", str(outcome.parts.data.report))
     for kind in ("test", "validation"):
         if f"{kind} accuracy, %" in metrics:
             style = "[bold green]{:.2f} %[/]" if kind == "test" else "{:.2f} %"

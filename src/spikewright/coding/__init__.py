@@ -6,8 +6,11 @@ from dataclasses import fields
 from typing import Any
 
 from spikewright.coding.bernoulli import Bernoulli
+from spikewright.coding.chain import Chain
 from spikewright.coding.constant import Constant
 from spikewright.coding.count import Count
+from spikewright.coding.crossing import Crossing
+from spikewright.coding.cue import Cue
 from spikewright.coding.decoder import Decoder
 from spikewright.coding.delta import Delta
 from spikewright.coding.deterministic import Deterministic
@@ -19,8 +22,10 @@ from spikewright.coding.latency import Latency
 from spikewright.coding.log_latency import LogLatency
 from spikewright.coding.maximum import Max
 from spikewright.coding.mean import Mean
+from spikewright.coding.over_threshold import OverThreshold
 from spikewright.coding.poisson import Poisson
 from spikewright.coding.population import Population
+from spikewright.coding.serial import Serial
 from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import ParameterError, nearest
 
@@ -36,10 +41,13 @@ ENCODERS: dict[str, type[Encoder]] = {
         LogLatency,
         Population,
         Delta,
+        Serial,
+        Crossing,
+        Cue,
     )
 }
 DECODERS: dict[str, type[Decoder]] = {
-    kind.name: kind for kind in (Count, Mean, Max, Last, FirstSpike)
+    kind.name: kind for kind in (Count, Mean, Max, Last, FirstSpike, OverThreshold)
 }
 
 
@@ -101,8 +109,11 @@ __all__ = [
     "DECODERS",
     "ENCODERS",
     "Bernoulli",
+    "Chain",
     "Constant",
     "Count",
+    "Crossing",
+    "Cue",
     "Decoder",
     "Delta",
     "Deterministic",
@@ -114,8 +125,10 @@ __all__ = [
     "LogLatency",
     "Max",
     "Mean",
+    "OverThreshold",
     "Poisson",
     "Population",
+    "Serial",
     "SpikeTimes",
     "decoder_by_name",
     "encoder_by_name",

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -28,6 +28,9 @@ from spikewright.engine.checks import check_finite, check_sequence
 from spikewright.engine.forward import Observation
 from spikewright.network import Network
 from spikewright.report import Report
+
+if TYPE_CHECKING:
+    from spikewright.compiler.stream import ProgramStream
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,16 @@ class Program:
         with torch.no_grad():
             seen = self.artefact.observe(x, self.seed if seed is None else seed)
         return handed_on(seen[self.source.output])
+
+    def stream(self) -> ProgramStream:
+        """The program to be run step by step over one sample; see `ProgramStream`.
+
+        Raises:
+            ProgramError: the target cannot run a sequence in parts.
+        """
+        from spikewright.compiler.stream import ProgramStream
+
+        return ProgramStream(self)
 
     def observe(self, network: Network, x: Tensor) -> Mapping[str, Observation]:
         """Run a batch with a network's weights of this moment; see `ForwardProgram`.

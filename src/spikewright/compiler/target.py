@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -70,6 +70,20 @@ class Artefact(Protocol):
 
     def saturations(self) -> Mapping[str, int]:
         """By layer, how many values left their range in the last run."""
+        ...
+
+
+Advance = Callable[[Tensor], Tensor]
+"""Takes the next steps of a sample, (time, 1, *features), and gives the output of the last layer,
+(time, 1, *n); it keeps its state."""
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """An artefact that can run on and on over one sample; see `Program.stream`."""
+
+    def stream(self, seed: int) -> Advance:
+        """A fresh start, with the weights of this moment; ``seed`` as for `observe`."""
         ...
 
 

@@ -11,6 +11,7 @@ from spikewright.connections.norm import BatchNorm
 from spikewright.connections.pool import AvgPool2d, MaxPool2d, SumPool2d
 from spikewright.connections.recurrent import Recurrent
 from spikewright.connections.scale import Scale
+from spikewright.connections.step_dropout import StepDropout, StepDropoutState
 from spikewright.connections.store import DeviceStore, FloatStore, WeightStore
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "MaxPool2d",
     "Recurrent",
     "Scale",
+    "StepDropout",
+    "StepDropoutState",
     "SumPool2d",
     "WeightStore",
 ]

@@ -38,12 +38,7 @@ class Dropout(Connection):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise ParameterError(
-                f"Dropout: p must be at least 0 and below 1, got {p!r}. "
-                "Pass for example p=0.2 to silence one input in five."
-            )
-        self.p = float(p)
+        self.p = check_share("Dropout", p)
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, Tensor | None]:
         x = self.accept(x)
@@ -66,6 +61,16 @@ class Dropout(Connection):
 
     def _draw(self, x: Tensor) -> Tensor:
         return torch.rand(x.shape[1:], device=x.device) >= self.p
+
+
+def check_share(where: str, p: float) -> float:
+    """Return ``p`` if it is at least 0 and below 1, else raise ParameterError."""
+    if not 0 <= p < 1:
+        raise ParameterError(
+            f"{where}: p must be at least 0 and below 1, got {p!r}. "
+            "Pass for example p=0.2 to silence one input in five."
+        )
+    return float(p)
 
 
 def check_mask(state: State, shape: tuple[int, ...]) -> None:

@@ -78,6 +78,16 @@ class Weighted(Connection):
                 self.bias.uniform_(-bound, bound)
         self._drawn = self._fingerprint()
 
+    def scale_first(self, factor: Tensor) -> None:
+        """Multiply the first weights, which then count as drawn so.
+
+        Args:
+            factor: broadcastable to ``weight``.
+        """
+        with torch.no_grad():
+            self.weight.mul_(factor.to(self.weight.dtype))
+        self._drawn = self._fingerprint()
+
     @property
     def untouched(self) -> bool:
         """Whether the weights are still as they were first drawn: not trained, loaded or set."""

@@ -10,12 +10,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikewright.data.audio_folder import AudioFolder as AudioFolder
+    from spikewright.data.babi import Babi as Babi
     from spikewright.data.cifar10 import CIFAR10 as CIFAR10
     from spikewright.data.cifar10 import CIFAR10First4000 as CIFAR10First4000
     from spikewright.data.cochlea import Cochlea as Cochlea
+    from spikewright.data.ecg import ECG200 as ECG200
+    from spikewright.data.ecg import ECG5000 as ECG5000
+    from spikewright.data.ecg import ECGRecord100 as ECGRecord100
     from spikewright.data.emnist import EMNIST as EMNIST
+    from spikewright.data.esc10 import ESC10 as ESC10
+    from spikewright.data.esc10 import AmbientScenes as AmbientScenes
     from spikewright.data.fashion_mnist import FashionMNIST as FashionMNIST
     from spikewright.data.free_spoken_digits import FreeSpokenDigits as FreeSpokenDigits
+    from spikewright.data.keywords import Keywords as Keywords
     from spikewright.data.mnist import MNIST as MNIST
     from spikewright.data.nmnist import NMNIST as NMNIST
     from spikewright.data.registry import DATASETS as DATASETS
@@ -25,14 +33,17 @@ if TYPE_CHECKING:
     from spikewright.data.registry import verify as verify
     from spikewright.data.shd import SHD as SHD
     from spikewright.data.shd import SSC as SSC
+    from spikewright.data.speech_commands import SpeechCommands as SpeechCommands
     from spikewright.data.spike_patterns import SpikePatterns as SpikePatterns
     from spikewright.data.split import DataSet as DataSet
     from spikewright.data.split import Split as Split
     from spikewright.data.spoken_digit_spikes import SpokenDigitSpikes as SpokenDigitSpikes
+    from spikewright.data.spoken_digits import SpokenDigits as SpokenDigits
     from spikewright.data.store import data_folder as data_folder
     from spikewright.data.yin_yang import YinYang as YinYang
 
 EXPORTS = {
+    "Babi": "babi",
     "YinYang": "yin_yang",
     "MNIST": "mnist",
     "FashionMNIST": "fashion_mnist",
@@ -46,6 +57,15 @@ EXPORTS = {
     "SSC": "shd",
     "NMNIST": "nmnist",
     "SpikePatterns": "spike_patterns",
+    "ECGRecord100": "ecg",
+    "ECG5000": "ecg",
+    "ECG200": "ecg",
+    "AudioFolder": "audio_folder",
+    "AmbientScenes": "esc10",
+    "ESC10": "esc10",
+    "Keywords": "keywords",
+    "SpeechCommands": "speech_commands",
+    "SpokenDigits": "spoken_digits",
     "DATASETS": "registry",
     "dataset_class": "registry",
     "fetch": "registry",

@@ -24,7 +24,15 @@ CLASSES = {
     "shd": ("shd", "SHD"),
     "ssc": ("shd", "SSC"),
     "nmnist-small": ("nmnist", "NMNIST"),
+    "babi": ("babi", "Babi"),
     "spike-patterns": ("spike_patterns", "SpikePatterns"),
+    "ecg-record-100": ("ecg", "ECGRecord100"),
+    "ecg5000": ("ecg", "ECG5000"),
+    "ecg200": ("ecg", "ECG200"),
+    "spoken-digits": ("spoken_digits", "SpokenDigits"),
+    "esc10": ("esc10", "ESC10"),
+    "keywords": ("keywords", "Keywords"),
+    "speech-commands": ("speech_commands", "SpeechCommands"),
 }
 
 

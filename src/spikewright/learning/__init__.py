@@ -35,6 +35,7 @@ from spikewright.learning.proxy import (
     as_torch,
     substitute,
 )
+from spikewright.learning.rewiring import DeepR
 from spikewright.learning.rule import Batch, Rule
 from spikewright.learning.spike_time import SpikeTime
 from spikewright.learning.spread import SpreadSchedule
@@ -48,6 +49,7 @@ __all__ = [
     "VDSP",
     "Batch",
     "CreditReport",
+    "DeepR",
     "Desire",
     "Diagnosis",
     "DrivenMembrane",

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from spikewright.coding.spike_times import SpikeTimes
-from spikewright.connections import AvgPool2d, Delay, Dropout, Flatten, MaxPool2d, SumPool2d
+from spikewright.connections import (
+    AvgPool2d,
+    Delay,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+    StepDropout,
+    SumPool2d,
+)
+from spikewright.connections.shared import Shared
 from spikewright.engine.checks import check_sequence
 from spikewright.engine.layer import Layer
 from spikewright.errors import ParameterError
@@ -19,12 +28,12 @@ from spikewright.network import INPUT, Network, sum_inputs
 DEFAULT_RATE = 0.05
 _STEPS = 24
 _RANGE = (-12.0, 24.0)
-_SCALES = (AvgPool2d, Delay, Dropout, Flatten, MaxPool2d, SumPool2d)
+_SCALES = (AvgPool2d, Delay, Dropout, Flatten, MaxPool2d, StepDropout, SumPool2d)
 """Layers whose output grows by a factor if their input does; weights are scaled through them."""
 
 
 def aim_rates(
-    network: Network, x: Tensor | SpikeTimes, rate: float = DEFAULT_RATE
+    network: Network, x: Tensor | SpikeTimes, rate: float | Mapping[str, float] = DEFAULT_RATE
 ) -> dict[str, float]:
     """Scale fresh weights so that each spiking layer fires ``rate`` spikes a step and neuron.
 
@@ -37,7 +46,8 @@ def aim_rates(
 
     Args:
         x: a batch of typical input, (time, batch, *features) or spike times.
-        rate: spikes per step and neuron, between 0 and 1.
+        rate: spikes per step and neuron, between 0 and 1; or one for each layer by its name,
+            where others are left alone.
 
     Returns:
         The rate that each layer now has whose connections are fresh.
@@ -52,10 +62,11 @@ def aim_rates(
     >>> abs(rates["1_lif"] - 0.1) < 0.01
     True
     """
-    if not 0 < rate < 1:
-        raise ParameterError(
-            f"aim_rates: rate must be between 0 and 1 spikes a step, got {rate!r}. Use 0.05."
-        )
+    for one in rate.values() if isinstance(rate, Mapping) else (rate,):
+        if not 0 < one < 1:
+            raise ParameterError(
+                f"aim_rates: rate must be between 0 and 1 spikes a step, got {one!r}. Use 0.05."
+            )
     if isinstance(x, SpikeTimes):
         x = network.to_floating(x)
     check_sequence("aim_rates", x, network.shape)
@@ -67,8 +78,9 @@ def aim_rates(
         for name, layer in network.layers.items():
             total = sum_inputs([values[source] for source in network.sources[name]])
             incoming = _scalable(network, name)
-            if layer.spiking and incoming:
-                factor, reached[name] = _find_factor(layer, total, rate)
+            wanted = rate.get(name) if isinstance(rate, Mapping) else rate
+            if layer.spiking and incoming and wanted is not None:
+                factor, reached[name] = _find_factor(layer, total, wanted)
                 for connection in incoming:
                     _scale(connection, factor)
                 total = total * factor
@@ -92,6 +104,7 @@ def _scalable(network: Network, name: str) -> list[Layer]:
     found: list[Layer] = []
     for source in network.sources[name]:
         layer = network.layers.get(source)
+        layer = layer.layer if isinstance(layer, Shared) else layer
         if targets.count(source) != 1:
             return []
         connections = [layer] if _is_fresh(layer) else None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spikewright.errors import RuleError, ShapeError
+from spikewright.errors import ParameterError, RuleError, ShapeError
 from spikewright.learning.checks import Checked
 from spikewright.units import check_dt
 
@@ -182,6 +182,100 @@ class RateMSE(Loss):
 
 
 @dataclass(frozen=True)
+class _OfPeak(Loss):
+    """What the losses of peaks share: how long, how high, and the weight of the rest."""
+
+    max_interval: int = 10
+    target: float = 1.0
+    others: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_interval, int) or self.max_interval < 1:
+            raise ParameterError(
+                f"{self.where}: max_interval must be a whole number from 1, got "
+                f"{self.max_interval!r}. Pass the steps that a peak should last."
+            )
+        self.check_range("target", 0.0, "positive")
+        self.check_range("others", 0.0, "at least 0")
+
+
+@dataclass(frozen=True)
+class PeakLoss(_OfPeak):
+    """Lifts the right class's output to a level at its peak, and holds the others at zero.
+
+    With c the class and t* the step at which y_c is largest,
+    g = mean of y_c over the ``max_interval`` steps from t* on (y_c(t*) for those past the end);
+    L = mean_b [ (g - target)^2 + others / (C - 1) * sum over k != c of mean_t y_k^2 ]
+
+    So a network may answer when it has heard enough; the decoder is `Max`.
+
+    Args:
+        max_interval: steps from the peak on that must reach the target.
+        target: level of the right class there, in the units of the output.
+        others: weight of the term of the other classes.
+
+    Source: the peak loss of Rockpool, used for the networks of Weidel and Sheik, arXiv 2111.01456,
+    and of Bos and Muir, arXiv 2208.12991.
+
+    >>> output = torch.tensor([[[0.5, 1.0]], [[0.5, 0.0]]])
+    >>> float(PeakLoss(max_interval=1)(output, output[0], torch.tensor([0])))
+    0.75
+    """
+
+    name: ClassVar[str] = "peak"
+    decoders: ClassVar[tuple[str, ...] | None] = ("max",)
+
+    def __call__(self, output: Tensor, scores: Tensor, targets: Tensor) -> Tensor:
+        """The scalar loss; reads ``output`` and class ``targets``, see `Loss.__call__`."""
+        self.check_classes(scores, targets)
+        classes = output.shape[2]
+        if classes < 2:
+            raise ShapeError(
+                f"{self.where}: output must have at least two classes, got {classes}. "
+                "Use BinaryPeakLoss for a single output."
+            )
+        right = output.gather(2, targets.expand(len(output), -1)[..., None])[..., 0]
+        peak = (_after_peak(right, self.max_interval) - self.target).square()
+        squares = output.square().mean(0)
+        wrong = squares.sum(1) - squares.gather(1, targets[:, None])[:, 0]
+        return (peak + self.others / (classes - 1) * wrong).mean()
+
+
+@dataclass(frozen=True)
+class BinaryPeakLoss(_OfPeak):
+    """`PeakLoss` of a single output that is to rise for class 1 and to stay at zero for class 0.
+
+    L = mean_b [ (g - target)^2 ] of class 1 and mean_b [ others * mean_t y^2 ] of class 0, as one
+    mean over the batch. The decoder is `OverThreshold`.
+
+    Args:
+        max_interval, target, others: as in `PeakLoss`.
+
+    >>> output = torch.tensor([[[0.5], [1.0]], [[0.5], [0.0]]])
+    >>> scores = torch.zeros(2, 2)
+    >>> float(BinaryPeakLoss(max_interval=1)(output, scores, torch.tensor([1, 0])))
+    0.375
+    """
+
+    name: ClassVar[str] = "binary_peak"
+    decoders: ClassVar[tuple[str, ...] | None] = ("over_threshold",)
+
+    def __call__(self, output: Tensor, scores: Tensor, targets: Tensor) -> Tensor:
+        """The scalar loss; reads ``output`` and ``targets`` 0 and 1, see `Loss.__call__`."""
+        self.check_classes(scores, targets)
+        y = output[..., 0]
+        peak = (_after_peak(y, self.max_interval) - self.target).square()
+        return torch.where(targets == 1, peak, self.others * y.square().mean(0)).mean()
+
+
+def _after_peak(y: Tensor, steps: int) -> Tensor:
+    """The mean of y (time, batch) over so many steps from its peak on, (batch,)."""
+    peak = y.detach().argmax(0)
+    index = peak + torch.arange(steps, device=y.device)[:, None]
+    return y.gather(0, torch.where(index < len(y), index, peak)).mean(0)
+
+
+@dataclass(frozen=True)
 class MembraneMSE(Loss):
     """Mean squared distance between the output and a target signal of the same shape.
 
@@ -275,6 +369,8 @@ LOSSES: dict[str, type[Any]] = {
         FirstSpikeCrossEntropy,
         SpikeCountMSE,
         RateMSE,
+        PeakLoss,
+        BinaryPeakLoss,
         MembraneMSE,
         VanRossum,
     )

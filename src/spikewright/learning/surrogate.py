@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.borrow import in_mode
-from spikewright.coding import Count, Decoder, Mean
+from spikewright.coding import Count, Decoder, Mean, decoder_by_name
 from spikewright.engine.segments import Memory, check_memory
 from spikewright.engine.surrogate import SurrogateGradient
 from spikewright.errors import ParameterError, RuleError
@@ -23,6 +23,7 @@ from spikewright.learning.optimisation import (
 )
 from spikewright.learning.processes import average_gradients
 from spikewright.learning.regularisers import SpikeRate, check_layers
+from spikewright.learning.rewiring import DeepR
 from spikewright.learning.rule import Batch, Metrics, RuleState
 from spikewright.learning.shortage import shortage_explained
 from spikewright.learning.spread import SpreadSchedule, spread_layers, spreading
@@ -36,6 +37,7 @@ OPTIONS = (
     "window",
     "spread",
     "regularisers",
+    "rewiring",
     "memory",
     "truncate",
 )
@@ -49,12 +51,13 @@ class Surrogate:
 
     Args:
         decoder: turns the output into class scores; by default the spike count of a spiking
-            output and the mean over time of a membrane.
+            output and the mean over time of a membrane, or the one that the loss needs.
         loss: of output, scores and targets.
         surrogate: takes the place of each neuron's own surrogate derivative.
         window: widens the window of that ``surrogate`` at the start of training.
         spread: narrows the Gaussian around the delays that have one while training goes on.
         regularisers: of the spikes of the layers, added to the loss.
+        rewiring: keeps the number of active connections fixed and learns which; see `DeepR`.
         optimisation: an `Optimisation`, or give its fields: ``learning_rate=2e-3``.
         memory: ``"full"`` or ``"checkpoint"``, see `spikewright.Network.run`: the gradient is the
             same, memory grows with the square root of the steps, and the forward pass runs twice.
@@ -87,6 +90,7 @@ class Surrogate:
         window: WindowSchedule | None = None,
         spread: SpreadSchedule | None = None,
         regularisers: tuple[SpikeRate, ...] = (),
+        rewiring: DeepR | None = None,
         optimisation: Optimisation | None = None,
         memory: Memory = "full",
         truncate: int | None = None,
@@ -101,6 +105,7 @@ class Surrogate:
         self.decoder, self.loss = decoder, loss or CrossEntropy()
         self.surrogate, self.window, self.spread = surrogate, window, spread
         self.regularisers = tuple(regularisers)
+        self.rewiring = rewiring
         check_memory("Surrogate", memory, truncate)
         self.memory: Memory = memory
         self.truncate = truncate
@@ -135,6 +140,8 @@ class Surrogate:
             problems.append(f"layer {last!r}: {cause}")
         if self.spread is not None and not spread_layers(network):
             problems.append("network: has no delays with a spread for the schedule to narrow")
+        if self.rewiring is not None:
+            problems += self.rewiring.requirements(network)
         return problems + check_layers(self.regularisers, network) + self._check_memory(network)
 
     def _check_memory(self, network: Network) -> list[str]:
@@ -157,6 +164,8 @@ class Surrogate:
         """One optimiser step on the mean loss of ``batch``; see `Rule.train_batch`."""
         parameters = trainable(network)
         x = network.to_floating(batch.x)
+        if self.rewiring is not None:
+            rule_state = self.rewiring.take_up(network, rule_state)
         for parameter in parameters.values():
             parameter.grad = None
         with (
@@ -167,8 +176,11 @@ class Surrogate:
             loss, scores, run = self._loss(network, Batch(x, batch.y))
             loss.backward()
         average_gradients(parameters.values(), batch.samples)
-        moments = descend(self.optimisation, parameters, rule_state)
-        after = {**rule_state, "step": rule_state["step"] + 1, "moments": moments}
+        if self.rewiring is not None:
+            changed = self.rewiring.descend(self.optimisation, parameters, rule_state)
+        else:
+            changed = {"moments": descend(self.optimisation, parameters, rule_state)}
+        after = {**rule_state, "step": rule_state["step"] + 1, **changed}
         active = activity.shares()
         measured = _metrics(loss, scores, batch, run)
         return {**measured, **({"active": active} if active else {})}, after
@@ -214,7 +226,11 @@ class Surrogate:
         if self.decoder is not None:
             return self.decoder
         last = network.layers[next(reversed(network.layers))]
-        return Count() if last.spiking else Mean()
+        usual = Count() if last.spiking else Mean()
+        read = self.loss.decoders
+        if read is None or usual.name in read:
+            return usual
+        return decoder_by_name(read[0], network.dt)
 
 
 _HALF = (torch.float16, torch.bfloat16)

@@ -2,6 +2,7 @@
 
 from spikewright.neurons.adaptive_lif import AdaptiveLIF
 from spikewright.neurons.adex import AdEx
+from spikewright.neurons.ahp_lif import AHPLIF
 from spikewright.neurons.base import Neuron
 from spikewright.neurons.cuba_li import CubaLI
 from spikewright.neurons.cuba_lif import CubaLIF
@@ -18,6 +19,7 @@ from spikewright.neurons.threshold import Threshold
 from spikewright.neurons.winner_take_all import WinnerTakeAll
 
 __all__ = [
+    "AHPLIF",
     "IF",
     "LI",
     "LIF",

@@ -12,8 +12,18 @@ from spikewright.compiler.registry import get_target, register, target_names
 if TYPE_CHECKING:
     from spikewright.targets.brainscales2.target import BrainScaleS2
     from spikewright.targets.simulator.target import Simulator
+    from spikewright.targets.xylo.target import XyloAudio2, XyloAudio3, XyloIMU
 
-__all__ = ["BrainScaleS2", "Simulator", "get_target", "register", "target_names"]
+__all__ = [
+    "BrainScaleS2",
+    "Simulator",
+    "XyloAudio2",
+    "XyloAudio3",
+    "XyloIMU",
+    "get_target",
+    "register",
+    "target_names",
+]
 
 
 @register("brainscales2")
@@ -32,7 +42,37 @@ def import_simulator() -> type[Simulator]:
     return Simulator
 
 
-_CLASSES = {"BrainScaleS2": import_brainscales2, "Simulator": import_simulator}
+@register("xylo-audio2")
+def import_xylo_audio2() -> type[XyloAudio2]:
+    """A digital chip for networks on sound: its exact twin."""
+    from spikewright.targets.xylo.target import XyloAudio2
+
+    return XyloAudio2
+
+
+@register("xylo-audio3")
+def import_xylo_audio3() -> type[XyloAudio3]:
+    """A digital chip for networks on sound, with more outputs: its exact twin."""
+    from spikewright.targets.xylo.target import XyloAudio3
+
+    return XyloAudio3
+
+
+@register("xylo-imu")
+def import_xylo_imu() -> type[XyloIMU]:
+    """A digital chip for networks on motion: its exact twin."""
+    from spikewright.targets.xylo.target import XyloIMU
+
+    return XyloIMU
+
+
+_CLASSES = {
+    "BrainScaleS2": import_brainscales2,
+    "Simulator": import_simulator,
+    "XyloAudio2": import_xylo_audio2,
+    "XyloAudio3": import_xylo_audio3,
+    "XyloIMU": import_xylo_imu,
+}
 
 
 def __getattr__(name: str) -> Any:

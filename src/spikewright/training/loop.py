@@ -23,6 +23,7 @@ from spikewright.training.prepare import prepare
 from spikewright.training.progress import step_progress
 from spikewright.training.rates import (
     TrainingWarning,
+    most_spikes,
     rate_warnings,
     skipped_warnings,
     window_warnings,
@@ -135,7 +136,8 @@ def _record(session: Session, kind: str, means: Means, epoch: int) -> Record:
 
 
 def _warn(session: Session, found: Mapping[str, Any]) -> None:
-    lines = rate_warnings(found.get("rates", {})) + window_warnings(found.get("active", {}))
+    lines = rate_warnings(found.get("rates", {}), most_spikes(session.network))
+    lines += window_warnings(found.get("active", {}))
     lines += skipped_warnings(found.get("skipped", 0.0))
     for line in lines:
         about = line.partition(", got")[0]

@@ -83,6 +83,11 @@ def _growth(run: Callable[[], object], times: int) -> int:
     return _status("VmHWM") - before
 
 
+def resident() -> int:
+    """Memory of this process that is resident now, bytes."""
+    return _status("VmRSS")
+
+
 def _guard(most: int) -> None:
     """End the process before it takes memory that others need."""
     while _status("VmRSS") < most:

@@ -20,6 +20,7 @@ from spikewright.connections import (
     Flatten,
     Linear,
     Scale,
+    StepDropout,
     SumPool2d,
 )
 from spikewright.engine.layer import Layer
@@ -118,7 +119,7 @@ def write_delayed_linear(layer: DelayedLinear, more: float = 0.0) -> list[Any]:
     )
 
 
-def write_dropout(layer: Dropout) -> list[Any]:
+def write_dropout(layer: Dropout | StepDropout) -> list[Any]:
     """A ``Scale`` by one, which is what dropout does in evaluation."""
     assert layer.shape is not None
     return [nir.Scale(np.ones(layer.shape))]
@@ -155,4 +156,5 @@ WRITERS: dict[type[Layer], Callable[[Any], list[Any]]] = {
     DelayedLinear: write_delayed_linear,
     BatchNorm: write_batch_norm,
     Dropout: write_dropout,
+    StepDropout: write_dropout,
 }

@@ -23,6 +23,7 @@ from spikewright.connections import (
     DelayedLinear,
     Dropout,
     Recurrent,
+    StepDropout,
 )
 from spikewright.engine.layer import Layer
 from spikewright.errors import ExchangeError
@@ -136,8 +137,9 @@ class Writing:
             self.notes.add(name, "lost", f"surrogate {kind}, which is not of this package")
 
     def _note_connection(self, name: str, layer: Layer) -> None:
-        if isinstance(layer, Dropout):
-            self.notes.add(name, "lost", "Dropout, which acts only while training")
+        if isinstance(layer, Dropout | StepDropout):
+            what = f"{type(layer).__name__}, which acts only while training"
+            self.notes.add(name, "lost", what)
         if isinstance(layer, BatchNorm):
             self.notes.add(name, "changed", "BatchNorm written as the map of its running means")
         if isinstance(layer, Conv1d | Conv2d) and _misread(layer):

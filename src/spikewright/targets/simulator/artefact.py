@@ -9,6 +9,8 @@ from torch import Tensor
 
 from spikewright.compiler.design import Design
 from spikewright.compiler.software.observe import observe
+from spikewright.compiler.software.run_on import run_on
+from spikewright.compiler.target import Advance
 from spikewright.engine.forward import Observation
 
 
@@ -27,6 +29,10 @@ class Simulated:
         """All layers of neurons, with their membranes."""
         seen, self._saturations = observe(self.program, x, seed)
         return seen
+
+    def stream(self, seed: int) -> Advance:
+        """The program from a fresh start, its state kept from call to call."""
+        return run_on(self.program, seed)
 
     def reload(self, design: Design) -> None:
         """Take over the numbers of a program, neurons' included."""

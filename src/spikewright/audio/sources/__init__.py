@@ -1,0 +1,1 @@
+"""Time loops over samples, compiled."""

@@ -1,0 +1,98 @@
+"""A folder of your own recordings, one folder a class: train, compile for a chip, report.
+
+No reference of the literature: what is reached depends on the recordings.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+import spikewright as sw
+from spikewright.errors import SettingsError
+from spikewright.recipes.core.hardware import Deployment
+from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.sound import (
+    SoundRecipe,
+    SoundSettings,
+    streamed,
+    streaming_metrics,
+)
+from spikewright.recipes.core.sweep import Sweep
+
+
+class FolderSettings(SoundSettings):
+    """Those of all sounds, and the folder."""
+
+    path: str | None = None
+    """the folder with a folder of recordings for each class"""
+    target: str | None = None
+    """where the network goes, such as xylo-audio2; nowhere if not set"""
+    length: float = Field(1.0, gt=0)
+    """length that clips are brought to, s"""
+    window: float | None = Field(None, gt=0)
+    """length of the pieces of clips that are trained on, s; whole clips if not set"""
+    folds: int = Field(5, ge=3)
+    """equal parts of the clips: one tests, one validates, the rest trains"""
+    fold: int = Field(0, ge=0)
+    """which one tests"""
+    on_error: Literal["refuse", "skip"] = "refuse"
+    """whether a clip that cannot be used ends the run or is left out and named"""
+
+
+class Folder(SoundRecipe[FolderSettings]):
+    """The recipe `folder`."""
+
+    title = "Recordings in a folder"
+    Settings = FolderSettings
+    sizes = {  # noqa: RUF012 - a constant
+        "small": {},
+        "full": {"epochs": 300, "copies": 32, "hidden": (64, 64, 64)},
+    }
+    seeds = {"small": 1, "full": 1}  # noqa: RUF012 - a constant
+    sweeps = (
+        Sweep(
+            "Accuracy over latency",
+            "time since the sound began, s",
+            "accuracy, %",
+            {"network": "after {x} s, %"},
+            "Test clips one after the other in one stream, the state never reset; the decision is "
+            "the class with the largest mean output since the clip began.",
+        ),
+    )
+
+    def outputs(self, settings: FolderSettings) -> int:
+        return len(self.data(settings).classes)
+
+    def data(self, settings: FolderSettings) -> Any:
+        if settings.path is None:
+            raise SettingsError(
+                "recipe folder: path must name a folder with a folder of recordings for each "
+                "class, got none. Pass it: spikewright run folder PATH."
+            )
+        return sw.data.AudioFolder(
+            settings.path,
+            self.ear(settings),
+            seconds=settings.length,
+            folds=settings.folds,
+            fold=settings.fold,
+            copies=settings.copies,
+            augment=self.augment(settings),
+            seed=settings.seed,
+            window=settings.window,
+            on_error=settings.on_error,
+        )
+
+    def deployments(self, settings: FolderSettings) -> tuple[Deployment, ...]:
+        if settings.target is None:
+            return ()
+        return (Deployment(settings.target, settings.target, "quantised, on the target's twin"),)
+
+    def explore(self, outcome: Outcome) -> dict[str, float]:
+        seconds = outcome.parts.data.steps * outcome.parts.data.dt
+        latencies = [t for t in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if t <= seconds]
+        return streaming_metrics(*streamed(outcome), outcome.parts.network.dt, latencies)
+
+
+RECIPE = Folder()

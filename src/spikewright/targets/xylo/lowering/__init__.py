@@ -1,0 +1,1 @@
+"""From a discrete program to the configuration of a chip."""

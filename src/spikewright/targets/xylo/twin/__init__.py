@@ -1,0 +1,1 @@
+"""The chip in whole numbers: plainly as the judge, and by the engine's kernels."""

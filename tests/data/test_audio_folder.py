@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sounds import tone, wav, write_folder
+from spikewright.audio import Gain, LogEnergy, Noise, XyloFrontEnd
+from spikewright.data import AudioFolder
+from spikewright.errors import DataError, ParameterError
+
+soundfile = pytest.importorskip("soundfile")
+
+EAR = LogEnergy(8000)
+CLASSES = {"high": 1500.0, "low": 200.0}
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPIKEWRIGHT_CACHE", str(tmp_path / "kept"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "sounds", CLASSES)
+
+
+def opened(folder: Path, **options: Any) -> AudioFolder:
+    return AudioFolder(folder, EAR, **{"seconds": 0.4, "folds": 5} | options)
+
+
+def test_labels_are_the_folders_and_frames_those_of_the_front_end(folder: Path) -> None:
+    data = opened(folder)
+    assert data.classes == ("high", "low")
+    x, y = data.test.batch([1, 0])
+    assert x.shape == (40, 2, 16)
+    assert y.tolist() == [1, 0]
+    name = data.names[int(data.numbers("test")[1])]
+    assert name.startswith("low/")
+    sound = soundfile.read(folder / name)[0]
+    assert np.array_equal(x[:, 0].numpy(), EAR(sound)[0])
+    assert str(data.report) == "10 clips"
+
+
+def test_every_file_is_tested_in_one_fold_and_never_trained_there(folder: Path) -> None:
+    tested = []
+    for fold in range(5):
+        data = opened(folder, fold=fold)
+        parts = {part: set(data.numbers(part).tolist()) for part in ("train", "validation", "test")}
+        assert sorted(k for chosen in parts.values() for k in chosen) == list(range(10))
+        assert torch.bincount(data.test.targets).tolist() == [1, 1]
+        assert len(parts["validation"]) == 2
+        tested += parts["test"]
+    assert sorted(tested) == list(range(10))
+    drawn = [opened(folder, seed=seed).numbers("test").tolist() for seed in range(6)]
+    assert drawn[0] == opened(folder, seed=0).numbers("test").tolist()
+    assert len(set(map(tuple, drawn))) > 1
+
+
+def test_other_rates_channels_and_lengths_are_brought_to_one_form(folder: Path) -> None:
+    stereo = np.repeat(tone(100.0, 6400)[:, None], 2, 1) / 32768
+    soundfile.write(folder / "low" / "stereo.flac", stereo, 16000)
+    (folder / "low" / "short.wav").write_bytes(wav(tone(200.0, 160)))
+    (folder / "low" / "long.wav").write_bytes(wav(tone(200.0, 9600)))
+    (folder / "low" / "notes.txt").write_text("no sound")
+    (folder / "low" / ".hidden.wav").write_bytes(b"")
+    data = opened(folder)
+    assert data.report.clips == 13
+    assert data.report.longer == 1
+    frames = {name: row for part in ("train", "validation", "test")
+              for name, row in zip((data.names[k] for k in data.numbers(part)),
+                                   getattr(data, part).values[:, 0], strict=True)}  # fmt: skip
+    assert not frames["low/short.wav"][10:].any()
+    full = frames["low/long.wav"].float()
+    assert (frames["low/stereo.flac"].float() - full).abs().max() <= 2
+    assert full[5:].sum() > 0
+
+
+def test_silent_and_clipped_clips_are_told_of(folder: Path) -> None:
+    (folder / "low" / "silent.wav").write_bytes(wav(np.zeros(3200)))
+    (folder / "low" / "loud.wav").write_bytes(
+        wav(np.clip(tone(200.0, 3200, 90000.0), -32768, 32767))
+    )
+    report = opened(folder).report
+    assert report.silent == ("low/silent.wav",)
+    assert report.clipped == ("low/loud.wav",)
+    assert str(report) == "12 clips, 1 silent, 1 clipped"
+
+
+def damage(folder: Path) -> dict[str, str]:
+    """Clips that cannot be used, in the middle of the folder, and what is wrong with each."""
+    sound = 0.1 * np.random.default_rng(0).normal(size=40000)
+    soundfile.write(folder / "high" / "2b.ogg", sound, 8000)
+    raw = (folder / "high" / "2b.ogg").read_bytes()
+    middle = len(raw) // 2
+    (folder / "high" / "2b.ogg").write_bytes(raw[:middle] + bytes(2000) + raw[middle + 2000 :])
+    (folder / "low" / "2b.wav").write_bytes(wav(np.zeros(0)))
+    broken = tone(200.0, 3200) / 32768
+    broken[7] = np.nan
+    soundfile.write(folder / "low" / "3b.wav", broken, 8000, subtype="FLOAT")
+    return {"high/2b.ogg": "cannot be read", "low/2b.wav": "samples", "low/3b.wav": "NaN"}
+
+
+def test_a_clip_that_cannot_be_used_is_refused_by_name(folder: Path) -> None:
+    for name, fault in damage(folder).items():
+        others = [path for path in damage(folder) if path != name]
+        for other in others:
+            (folder / other).unlink()
+        with pytest.raises(DataError, match=fault) as caught:
+            len(opened(folder).train)
+        assert name in str(caught.value)
+
+
+def test_or_skipped_with_a_count_if_the_flag_says_so(folder: Path) -> None:
+    faults = damage(folder)
+    data = opened(folder, on_error="skip")
+    assert data.report.clips == 10
+    assert {name for name, _ in data.report.skipped} == set(faults)
+    for name, fault in data.report.skipped:
+        assert faults[name] in fault
+    assert "3 skipped" in str(data.report)
+    assert not set(faults) & set(data.names)
+    assert len(data.train) + len(data.validation) + len(data.test) == 10
+
+
+def test_copies_train_and_only_the_clips_themselves_are_tested_on(folder: Path) -> None:
+    plain = opened(folder)
+    data = opened(folder, copies=3, augment=(Gain(-30.0, -20.0), Noise(0.0, 5.0)))
+    assert data.train.values.shape == (6, 3, 40, 16)
+    assert torch.equal(data.train.values[:, :1], plain.train.values)
+    assert torch.equal(data.test.values, plain.test.values)
+    x, _ = data.train.batch([0] * 50, torch.Generator().manual_seed(0))
+    among = {tuple(row.flatten().tolist()) for row in data.train.values[0].float()}
+    assert {tuple(row.flatten().tolist()) for row in x.transpose(0, 1)} == among
+    assert len(among) == 3
+
+
+def test_windows_are_pieces_of_the_clips(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    for path in folder.glob("*/*.wav"):
+        path.write_bytes(wav(3000 * random.normal(size=3200)))
+    data = opened(folder, window=0.1)
+    assert (data.train.steps, data.test.steps) == (10, 40)
+    x, _ = data.train.batch([0] * 40, torch.Generator().manual_seed(0))
+    whole = data.train.values[0, 0].float()
+    pieces = {tuple(whole[k : k + 10].flatten().tolist()) for k in range(31)}
+    found = {tuple(row.flatten().tolist()) for row in x.transpose(0, 1)}
+    assert found <= pieces
+    assert len(found) > 10
+
+
+def test_clips_are_heard_once_and_again_only_after_a_change(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(folder).test.values
+    monkeypatch.setattr(AudioFolder, "_hear", lambda _: pytest.fail("heard again"))
+    assert torch.equal(opened(folder).test.values, first)
+    monkeypatch.undo()
+    (folder / "low" / "0.wav").write_bytes(wav(tone(900.0, 4000)))
+    assert not torch.equal(opened(folder, fold=0).train.values, opened(folder, fold=1).train.values)
+    names = [opened(folder).names, AudioFolder(folder, XyloFrontEnd(8000), seconds=0.4).names]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"folds": 1}, "folds must be a whole number from 2"),
+        ({"folds": 2}, "folds at least 3 where one validates"),
+        ({"fold": 5}, "fold must be from 0 to 4"),
+        ({"seconds": 0.0}, "seconds must lie between"),
+        ({"copies": 2}, "Pass both or neither"),
+        ({"augment": (Gain(0.0, 1.0),)}, "Pass both or neither"),
+        ({"window": 0.5}, "window must lie between"),
+        ({"on_error": "ignore"}, "'refuse' or 'skip'"),
+    ],
+)
+def test_bad_options_are_refused(folder: Path, options: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ParameterError, match=fault):
+        opened(folder, **options)
+
+
+def test_a_class_with_one_clip_is_refused_by_name(folder: Path) -> None:
+    (folder / "rare").mkdir()
+    (folder / "rare" / "0.wav").write_bytes(wav(tone(500.0)))
+    with pytest.raises(DataError, match=r"at least 3 clips.*got 1 in 'rare'"):
+        opened(folder)
+
+
+def test_folders_without_classes_are_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(DataError, match="must be a folder"):
+        opened(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="at least two folders"):
+        opened(tmp_path / "empty")

@@ -1,0 +1,113 @@
+"""The chip in whole numbers against the vendor's simulator, in spikes and every state.
+
+The files in ``goldens`` were written by ``write_goldens.py`` (xylosim 0.1.3) and are always
+compared; where SPIKEWRIGHT_BENCH_PYTHON_XYLOSIM names an interpreter that has xylosim, it runs
+other networks as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spikewright.benches.core.xylosim import VARIABLE, Xylosim, interpreter
+from spikewright.benches.xylo import case
+from spikewright.targets.xylo.chips import MOST_STATE
+from spikewright.targets.xylo.configuration import Configuration, Whole
+from spikewright.targets.xylo.twin.plain import Run, decay, run_plain
+from spikewright.targets.xylo.twin.twin import Shown, Twin, TwinState
+from targets.xylo.chips_at_random import clips, configuration
+
+GOLDENS = Path(__file__).parent / "goldens"
+SEEDS = range(12)
+
+
+def run_twin(c: Configuration, x: Whole, state: TwinState | None = None) -> tuple[Shown, TwinState]:
+    return Twin(c).run(torch.from_numpy(x), state)
+
+
+def assert_equal_to(run: Run, found: dict[str, Whole]) -> None:
+    for name, values in found.items():
+        np.testing.assert_array_equal(getattr(run, name), values, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_judge_does_what_the_simulator_did(seed: int) -> None:
+    c = configuration(seed)
+    with np.load(GOLDENS / f"{seed}.npz") as found:
+        assert_equal_to(run_plain(c, clips(seed, c))[0], dict(found))
+
+
+def test_the_goldens_are_active_and_saturate() -> None:
+    stored = [dict(np.load(path)) for path in GOLDENS.glob("*.npz")]
+    assert len(stored) == len(SEEDS)
+    assert sum(int(found["events"].sum()) for found in stored) > 5000
+    assert sum(int(found["out"].sum()) for found in stored) > 500
+    assert any((np.abs(found["v"].astype(int)) >= MOST_STATE).any() for found in stored)
+    assert any((np.abs(found["i"].astype(int)) > MOST_STATE // 2).any() for found in stored)
+
+
+def test_the_judge_does_what_the_simulator_does_now() -> None:
+    python = interpreter()
+    if python is None:
+        pytest.skip(f"name an interpreter that has xylosim in {VARIABLE}")
+    for seed in range(100, 124):
+        c = configuration(seed, neurons=24, inputs=8, outputs=5)
+        x = clips(seed, c, steps=100)
+        with Xylosim(python, c, x) as peer:
+            assert_equal_to(run_plain(c, x)[0], peer.states())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_kernels_give_what_the_judge_gives(seed: int) -> None:
+    c = configuration(seed)
+    x = clips(seed, c)
+    shown, state = run_twin(c, x)
+    run, last = run_plain(c, x)
+    pairs = {
+        "spikes": (shown.spikes, run.spikes), "out": (shown.out, run.out),
+        "v": (shown.v, run.v), "v_out": (shown.v_out, run.v_out),
+        "clipped": (shown.clipped, run.clipped.sum(0)),
+        "i": (state.hidden.neuron.i, last.i), "i_out": (state.out.i, last.i_out),
+    }  # fmt: skip
+    for name, (mine, plain) in pairs.items():
+        assert mine is not None
+        np.testing.assert_array_equal(mine.numpy(), plain, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_in_two_parts_is_one_run(seed: int) -> None:
+    c = configuration(seed)
+    x = clips(seed, c)
+    whole, end = run_twin(c, x)
+    first, state = run_twin(c, x[:23])
+    second, last = run_twin(c, x[23:], state)
+    assert torch.equal(torch.cat([first.spikes, second.spikes]), whole.spikes)
+    assert torch.equal(torch.cat([first.out, second.out]), whole.out)
+    assert torch.equal(last.hidden.neuron.v, end.hidden.neuron.v)
+
+
+def test_most_networks_at_ease_need_no_second_run() -> None:
+    c, given = case(24)
+    x = torch.from_numpy(given[:, :4])
+    twin = Twin(c)
+    exact, _ = twin.run(x)
+    quick, _ = twin.run(x, exact=False)
+    assert exact.spikes.sum() > 100
+    assert torch.equal(exact.spikes, quick.spikes)
+
+
+def test_a_number_decays_by_hand() -> None:
+    # 1000 >> 4 = 62; -3 >> 4 rounds down to -1; 3 >> 4 = 0, so 3 loses one; 0 stays
+    assert decay(np.array([1000, -3, 3, 0]), np.array(4)).tolist() == [938, -2, 2, 0]
+
+
+@pytest.mark.parametrize("dash", range(1, 8))
+def test_decays_follow_their_exponential_while_they_are_large(dash: int) -> None:
+    value, exact = np.array(30_000), 30_000.0
+    while exact > 40 * 2**dash:
+        value, exact = decay(value, np.array(dash)), exact * (1 - 2.0**-dash)
+        assert abs(int(value) / exact - 1) < 0.03

@@ -78,7 +78,8 @@ def test_a_cosine_without_a_known_end_is_refused_rather_than_ignored() -> None:
         (
             {"learning_rat": 0.1},
             "Surrogate: options must be decoder, loss, surrogate, window, spread, regularisers, "
-            "memory, truncate or one of optimiser, learning_rate, schedule, period, gamma, "
+            "rewiring, memory, truncate or one of optimiser, learning_rate, schedule, period, "
+            "gamma, "
             "weight_decay, clip, options, got 'learning_rat'. Did you mean 'learning_rate'?",
         ),
     ],

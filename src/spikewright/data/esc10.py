@@ -18,9 +18,10 @@ from spikewright.audio.front_end import FrontEnd
 from spikewright.audio.mixing import Foreground
 from spikewright.audio.recording import load
 from spikewright.data.archive import read_members
-from spikewright.data.clips import Clip, ClipSet, Hearing, of_folds
-from spikewright.data.store import DataFile, DataSource, damaged, locate, sha256_of
-from spikewright.errors import ParameterError, nearest
+from spikewright.data.archived_clips import ArchivedClips, some_of
+from spikewright.data.clips import Clip, Hearing, of_folds
+from spikewright.data.store import DataFile, DataSource, damaged
+from spikewright.errors import ParameterError
 
 FOLDS = 5
 CLIPS = 40
@@ -32,7 +33,7 @@ BACKGROUNDS = ("rain", "helicopter", "chainsaw", "fire crackling")
 """The classes of ambient scenes."""
 
 
-class ESC10(ClipSet):
+class ESC10(ArchivedClips):
     """400 clips of 5 s, ten classes of environmental sound, through a front end.
 
     A batch is (time, batch, channels). The set's own folds keep clips of one source together: one
@@ -93,33 +94,23 @@ class ESC10(ClipSet):
         folder: str | Path | None = None,
     ) -> None:
         where = type(self).__name__
-        self.name = self.source.name
-        self.classes = tuple(classes)
-        self._fold, self._validated, self._folder = fold, validation, folder
-        unknown = [name for name in self.classes if name not in CLASSES]
-        if unknown or len(set(self.classes)) < max(2, len(self.classes)):
-            raise ParameterError(
-                f"{where}: classes must be at least two of ESC-10's, each once, got "
-                f"{self.classes!r}. {nearest((unknown or [''])[0], CLASSES)}"
-            )
+        self.classes = some_of(f"{where}: classes", classes, CLASSES, "ESC-10's")
+        self._fold, self._validated = fold, validation
         if not 1 <= fold <= FOLDS:
             raise ParameterError(
                 f"{where}: fold must be from 1 to {FOLDS}, got {fold!r}. Choose one of them."
             )
-        super().__init__(Hearing(front_end, seconds, copies, tuple(augment), seed, window))
-
-    @cached_property
-    def _archive(self) -> Path:
-        return locate(self.source, self.source.files[0], self._folder)
+        hearing = Hearing(front_end, seconds, copies, tuple(augment), seed, window)
+        super().__init__(hearing, folder)
 
     def _members(self, classes: Sequence[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
         for name in classes:
             place = f"{CLASSES.index(name) + 1:03} - {name}".lower()
             found = read_members(
-                self._archive, lambda inside, place=place: inside.parent.name.lower() == place
+                self.archive, lambda inside, place=place: inside.parent.name.lower() == place
             )
             if len(found) != CLIPS or not all(re.match(r"[1-5]-.*\.ogg$", clip) for clip in found):
-                raise damaged(self._archive, f"{len(found)} of {CLIPS} clips of {name!r}")
+                raise damaged(self.archive, f"{len(found)} of {CLIPS} clips of {name!r}")
             yield name, found
 
     def clips(self) -> Iterator[Clip]:
@@ -130,7 +121,7 @@ class ESC10(ClipSet):
 
     def identity(self) -> Mapping[str, Any]:
         """The archive's checksum, and the classes."""
-        return {"archive": sha256_of(self._archive), "classes": self.classes}
+        return {**super().identity(), "classes": self.classes}
 
     def chosen(self, part: str, names: Sequence[str], labels: Tensor) -> Tensor:
         """By the set's own folds."""

@@ -38,6 +38,31 @@ def clip_names(takes: range) -> list[str]:
     ]
 
 
+def checked_held_out(where: str, validation: int) -> int:
+    """How many takes are held out of training, which must leave some."""
+    held_out = checked_count(where, "validation", validation, least=0) or 0
+    if held_out >= TAKES - TEST_TAKES:
+        raise ParameterError(
+            f"{where}: validation must be below the {TAKES - TEST_TAKES} training takes, got "
+            f"{validation}. Hold out fewer takes."
+        )
+    return held_out
+
+
+def takes_of(part: str, held_out: int) -> range:
+    """The takes of ``"train"``, ``"validation"`` or ``"test"``.
+
+    >>> takes_of("test", 5), takes_of("validation", 5)
+    (range(0, 5), range(45, 50))
+    """
+    last = TAKES - held_out
+    return {
+        "train": range(TEST_TAKES, last),
+        "validation": range(last, TAKES),
+        "test": range(TEST_TAKES),
+    }[part]
+
+
 def read_clips(path: Path) -> dict[str, bytes]:
     """The wav files of an archive by name; all 3000 must be there."""
     clips = read_members(path, lambda name: name.parent.name == "recordings")
@@ -125,13 +150,8 @@ class FreeSpokenDigits:
         self.steps = checked_count(where, "steps", steps) or steps
         self.filterbank = Filterbank(bands=bands, rate=RATE, hop=_hop(dt))
         self._folder = folder
-        self._held_out = checked_count(where, "validation", validation, least=0) or 0
+        self._held_out = checked_held_out(where, validation)
         self._limit = checked_count(where, "limit", limit)
-        if self._held_out >= TAKES - TEST_TAKES:
-            raise ParameterError(
-                f"{where}: validation must be below the {TAKES - TEST_TAKES} training takes, got "
-                f"{validation}. Hold out fewer takes."
-            )
         self.train, self.validation, self.test = (
             SeriesSplit(partial(self._part, part), self.steps, (bands,))
             for part in ("train", "validation", "test")
@@ -144,13 +164,7 @@ class FreeSpokenDigits:
 
     def _part(self, part: str) -> Arrays:
         path, clips = self._clips
-        last = TAKES - self._held_out
-        takes = {
-            "train": range(TEST_TAKES, last),
-            "validation": range(last, TAKES),
-            "test": range(TEST_TAKES),
-        }[part]
-        names = clip_names(takes)[: self._limit]
+        names = clip_names(takes_of(part, self._held_out))[: self._limit]
         waves = [decode_wav(clips[name], RATE, f"{path}: {name}") for name in names]
         values = torch.from_numpy(self.filterbank.energies(waves, self.steps))
         return values, torch.tensor([int(name[0]) for name in names], dtype=torch.int64)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from torch import Tensor
 
 from spikewright.audio.augment import Augment
 from spikewright.audio.front_end import FrontEnd
 from spikewright.data.archive import read_members
-from spikewright.data.clips import Clip, ClipSet, Hearing, even_folds, of_folds
-from spikewright.data.store import DataFile, DataSource, damaged, locate, sha256_of
+from spikewright.data.archived_clips import ArchivedClips
+from spikewright.data.clips import Clip, Hearing, even_folds, of_folds
+from spikewright.data.store import DataFile, DataSource, damaged
 from spikewright.errors import ParameterError
 
 FOLDS = 5
 CLIPS = 60
 
 
-class Keywords(ClipSet):
+class Keywords(ArchivedClips):
     """180 clips of the Wake Word Benchmark, "computer", "snowboy" and "view glass", by a front end.
 
     A batch is (time, batch, channels). The clips are at 16 kHz, of 1.4 to 3.1 s, and crowd-sourced;
@@ -78,20 +78,17 @@ class Keywords(ClipSet):
         window: float | None = None,
         folder: str | Path | None = None,
     ) -> None:
-        self.name = self.source.name
-        self._fold, self._validated, self._folder = fold, validation, folder
+        self._fold, self._validated = fold, validation
         if not 0 <= fold < FOLDS:
             raise ParameterError(
                 f"Keywords: fold must be from 0 to {FOLDS - 1}, got {fold!r}. Choose one of them."
             )
-        super().__init__(Hearing(front_end, seconds, copies, tuple(augment), seed, window))
-
-    def _path(self) -> Path:
-        return locate(self.source, self.source.files[0], self._folder)
+        hearing = Hearing(front_end, seconds, copies, tuple(augment), seed, window)
+        super().__init__(hearing, folder)
 
     def clips(self) -> Iterator[Clip]:
         """The clips, word by word, by name."""
-        path = self._path()
+        path = self.archive
         for label, word in enumerate(self.classes):
             place = word.replace(" ", "_")
             members = read_members(path, lambda name, place=place: _belongs(name, place))
@@ -99,10 +96,6 @@ class Keywords(ClipSet):
                 raise damaged(path, f"{len(members)} of {CLIPS} clips of {word!r}")
             for name in sorted(members):
                 yield Clip(f"{place}/{name}", label, members[name])
-
-    def identity(self) -> Mapping[str, Any]:
-        """The archive's checksum."""
-        return {"archive": sha256_of(self._path())}
 
     def chosen(self, part: str, names: Sequence[str], labels: Tensor) -> Tensor:
         """By folds that are drawn word by word."""

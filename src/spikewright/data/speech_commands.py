@@ -14,9 +14,9 @@ from torch import Tensor
 from spikewright.audio.augment import Augment
 from spikewright.audio.front_end import FrontEnd
 from spikewright.data.archive import FAULTS
-from spikewright.data.clips import Clip, ClipSet, Hearing
-from spikewright.data.store import DataFile, DataSource, damaged, locate
-from spikewright.errors import ParameterError, nearest
+from spikewright.data.archived_clips import ArchivedClips, some_of
+from spikewright.data.clips import Clip, Hearing
+from spikewright.data.store import DataFile, DataSource, damaged
 
 WORDS = (
     "backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four",
@@ -27,7 +27,7 @@ MOST = 2**27 - 1
 """Clips a speaker that the publisher's rule of division counts with."""
 
 
-class SpeechCommands(ClipSet):
+class SpeechCommands(ArchivedClips):
     """105,829 clips of at most 1 s at 16 kHz, 35 words, through a front end.
 
     A batch is (time, batch, channels). The split is the publisher's: 80, 10 and 10 % of the
@@ -85,23 +85,13 @@ class SpeechCommands(ClipSet):
         window: float | None = None,
         folder: str | Path | None = None,
     ) -> None:
-        self.name = self.source.name
-        self.classes = tuple(words)
-        self._folder = folder
-        unknown = [word for word in words if word not in WORDS]
-        if unknown or len(set(words)) < max(2, len(words)):
-            raise ParameterError(
-                f"SpeechCommands: words must be at least two of the 35, each once, got "
-                f"{tuple(words)!r}. {nearest((unknown or [''])[0], WORDS)}"
-            )
-        super().__init__(Hearing(front_end, seconds, copies, tuple(augment), seed, window))
-
-    def _path(self) -> Path:
-        return locate(self.source, self.source.files[0], self._folder)
+        self.classes = some_of("SpeechCommands: words", words, WORDS, "the 35")
+        hearing = Hearing(front_end, seconds, copies, tuple(augment), seed, window)
+        super().__init__(hearing, folder)
 
     def clips(self) -> Iterator[Clip]:
         """The clips in the archive's order."""
-        path, found = self._path(), 0
+        path, found = self.archive, 0
         try:
             with tarfile.open(path) as archive:
                 for member in archive:
@@ -120,7 +110,7 @@ class SpeechCommands(ClipSet):
 
     def identity(self) -> Mapping[str, Any]:
         """The archive's size and time, as it is too long to read twice, and the words."""
-        state = self._path().stat()
+        state = self.archive.stat()
         return {"archive": [state.st_size, state.st_mtime_ns], "words": self.classes}
 
     def chosen(self, part: str, names: Sequence[str], labels: Tensor) -> Tensor:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.audio.augment import Augment
 from spikewright.audio.front_end import FrontEnd
-from spikewright.data.clips import Clip, ClipSet, Hearing
+from spikewright.data.archived_clips import ArchivedClips
+from spikewright.data.clips import Clip, Hearing
 from spikewright.data.free_spoken_digits import (
     TAKES,
-    TEST_TAKES,
     FreeSpokenDigits,
+    checked_held_out,
     clip_names,
     read_clips,
+    takes_of,
 )
-from spikewright.data.split import checked_count
-from spikewright.data.store import locate, sha256_of
-from spikewright.errors import ParameterError
 
 
-class SpokenDigits(ClipSet):
+class SpokenDigits(ArchivedClips):
     """The 3000 clips of Free Spoken Digits through a front end; see `FreeSpokenDigits`.
 
     A batch is (time, batch, channels). Takes 0 to 4 are the test set, as the publisher says.
@@ -70,36 +68,17 @@ class SpokenDigits(ClipSet):
         window: float | None = None,
         folder: str | Path | None = None,
     ) -> None:
-        self.name = self.source.name
-        self._folder = folder
-        self._held_out = checked_count("SpokenDigits", "validation", validation, least=0) or 0
-        if self._held_out >= TAKES - TEST_TAKES:
-            raise ParameterError(
-                f"SpokenDigits: validation must be below the {TAKES - TEST_TAKES} training takes, "
-                f"got {validation}. Hold out fewer takes."
-            )
-        super().__init__(Hearing(front_end, seconds, copies, tuple(augment), seed, window))
-
-    def _path(self) -> Path:
-        return locate(self.source, self.source.files[0], self._folder)
+        self._held_out = checked_held_out("SpokenDigits", validation)
+        hearing = Hearing(front_end, seconds, copies, tuple(augment), seed, window)
+        super().__init__(hearing, folder)
 
     def clips(self) -> Iterator[Clip]:
         """The clips, take by take."""
-        found = read_clips(self._path())
+        found = read_clips(self.archive)
         for name in clip_names(range(TAKES)):
             yield Clip(name, int(name[0]), found[name])
 
-    def identity(self) -> Mapping[str, Any]:
-        """The archive's checksum."""
-        return {"archive": sha256_of(self._path())}
-
     def chosen(self, part: str, names: Sequence[str], labels: Tensor) -> Tensor:
         """By takes."""
-        last = TAKES - self._held_out
-        takes = {
-            "train": range(TEST_TAKES, last),
-            "validation": range(last, TAKES),
-            "test": range(TEST_TAKES),
-        }[part]
-        wanted = set(clip_names(takes))
+        wanted = set(clip_names(takes_of(part, self._held_out)))
         return torch.tensor([name in wanted for name in names])

@@ -241,13 +241,16 @@ def test_samples_that_are_no_sound_are_refused(ear: Any, samples: Any, fault: st
         (lambda: XyloFrontEnd(16000, volts=0.0), "volts must be positive"),
         (lambda: XyloFrontEnd(16000, gain_db=3), "0, 6 or 12"),
         (lambda: XyloFrontEnd(16000, maximum=0), "from 1 to 255"),
+        (lambda: XyloFrontEnd(16000, maximum=15.5), "a whole number"),  # pyright: ignore
         (lambda: Mismatch(0, centre=-0.1), "centre must be from 0"),
         (lambda: Mismatch(0, shift=2.0), "shift must lie between"),
         (lambda: LogEnergy(0), "rate must be whole Hz"),
         (lambda: LogEnergy(16000, channels=65), "from 1 to 64"),
         (lambda: LogEnergy(16000, highest=9000.0), "below 8000 Hz"),
         (lambda: LogEnergy(16000, floor_db=0.0), "floor_db must lie below"),
-        (lambda: LogEnergy(16000, levels=0), "levels must be from 1"),
+        (lambda: LogEnergy(16000, levels=0), "levels must be a whole number from 1"),
+        (lambda: LogEnergy(16000, levels=15.5), "a whole number"),  # pyright: ignore
+        (lambda: LogEnergy(16000, channels=16.0), "a whole number"),  # pyright: ignore
     ],
 )
 def test_bad_options_are_refused(make: Any, fault: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from sounds import tone, wav
 from spikewright.audio import load, open_recording
+from spikewright.audio.wholeness import fault_of_pages
 from spikewright.errors import DataError, ParameterError
 
 soundfile = pytest.importorskip("soundfile")
@@ -98,6 +99,25 @@ def overwritten(raw: bytes) -> bytes:
     return raw[:middle] + bytes(3000) + raw[middle + 3000 :]
 
 
+def bit_turned(raw: bytes, share: float) -> bytes:
+    place = int(share * len(raw))
+    return raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
+
+
+def without_page(raw: bytes, number: int) -> bytes:
+    pages = raw.split(b"OggS")[1:]
+    return b"".join(b"OggS" + page for page in pages[:number] + pages[number + 1 :])
+
+
+def test_pages_of_ogg_in_a_row_are_whole_whatever_follows_the_last() -> None:
+    two = io.BytesIO(OGG + written(NOISE, "OGG", "OPUS") + b"a tag")
+    assert fault_of_pages(two) is None
+    assert two.read() == b""
+    assert fault_of_pages(io.BytesIO(OGG + OGG[:-1])) == (
+        "half a page at the end, so its end is missing"
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "fault"),
     [
@@ -106,9 +126,20 @@ def overwritten(raw: bytes) -> bytes:
         (lambda: floats(np.nan), "2 samples with NaN or infinity from 0 on"),
         (lambda: floats(np.inf), "2 samples with NaN or infinity"),
         (lambda: cut(OGG), "its end is missing"),
-        (lambda: overwritten(OGG), "of 40,000 samples; the rest cannot be read"),
+        (lambda: overwritten(OGG), "a damaged page at byte"),
+        (lambda: overwritten(written(NOISE, "OGG", "OPUS")), "a damaged page at byte"),
+        (lambda: bit_turned(OGG, 0.3), "a damaged page at byte"),
+        (lambda: bit_turned(OGG, 0.6), "a damaged page at byte"),
+        (lambda: without_page(OGG, 3), "a missing page before byte"),
         (lambda: cut(written(NOISE)), "of 80000 bytes"),
+        (lambda: cut(written(NOISE, "WAVEX")), "of 80000 bytes"),
+        (lambda: cut(written(NOISE, "RF64")), "of 800.. bytes"),
+        (lambda: cut(written(NOISE, "W64")), "of 80104 bytes"),
+        (lambda: cut(written(NOISE, "AIFF")), "of 80008 bytes"),
+        (lambda: cut(written(NOISE, "AU")), "of 80000 bytes"),
         (lambda: cut(written(NOISE, "FLAC")), "lost sync"),
+        (lambda: wav(tone(440.0), rate=1), "a sampling rate of 1 Hz"),
+        (lambda: wav(tone(440.0), rate=2**31 - 1), "a sampling rate of 2,147,483,647 Hz"),
     ],
 )
 def test_a_damaged_file_is_refused_by_name_with_its_fault(
@@ -123,13 +154,21 @@ def test_a_damaged_file_is_refused_by_name_with_its_fault(
 
 def test_a_wav_that_was_streamed_and_names_no_length_is_read() -> None:
     raw = bytearray(wav(tone(440.0, 800)))
-    raw[4:8] = raw[40:44] = b"\xff" * 4
-    assert len(load(io.BytesIO(bytes(raw)))) == 800
+    for length in (2**32 - 1, 2**31 - 1, 0x7FFFF000):
+        raw[4:8] = raw[40:44] = length.to_bytes(4, "little")
+        assert len(load(io.BytesIO(bytes(raw)))) == 800
 
 
 def test_an_absent_file_and_a_rate_that_is_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must exist"):
         open_recording(tmp_path / "none.wav")
+    with pytest.raises(DataError, match="must exist, got something else there"):
+        open_recording(tmp_path)
+    (tmp_path / "samples.raw").write_bytes(bytes(100))
+    with pytest.raises(DataError, match="must be a whole sound file"):
+        open_recording(tmp_path / "samples.raw")
+    with pytest.raises(ParameterError, match="whole Hz"):
+        load(io.BytesIO(wav(tone(440.0))), 0)
     wrong: Any = 8000.5
     with pytest.raises(ParameterError, match="whole Hz"):
         load(io.BytesIO(wav(tone(440.0))), wrong)

@@ -56,6 +56,12 @@ def test_a_causal_resampler_answers_every_sample_at_once_and_late_by_half_the_fi
     assert int(late.argmax()) == len(resampler.response) // 2
 
 
+def test_rates_whose_filter_would_fill_the_memory_are_refused() -> None:
+    with pytest.raises(ParameterError, match="larger common divisor"):
+        Resampler(2**31 - 1, 16000)
+    assert Resampler(384_000, 16000).down == 24
+
+
 @pytest.mark.parametrize("rate", [0, -1, 16000.0, True])
 def test_rates_that_are_no_whole_hertz_are_refused(rate: object) -> None:
     with pytest.raises(ParameterError, match="whole Hz"):

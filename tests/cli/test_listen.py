@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 from detection.listeners import RATE, make_listener, sound
+from spikewright.cli.listen import Told, _hear
+from spikewright.detection import Detection
 
+SOURCE = Path(__file__).parents[2] / "src"
 COMMAND = [sys.executable, "-c", "from spikewright.cli import main; main()", "listen"]
 
 
@@ -100,9 +103,35 @@ def test_faults_of_files_end_in_one_line(
     assert bare.exit_code == 1
 
 
+def test_a_file_is_heard_where_there_is_no_standard_input(ears: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "sound.wav", sound())
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    words = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, str(ears), str(path)]
+    done = subprocess.run(words, env=environment, capture_output=True, timeout=300, check=False)
+    assert (done.returncode, b"2 detections" in done.stderr) == (0, True)
+
+
+def test_latency_has_what_work_on_earlier_blocks_left_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock, spent = [0.0], iter([0.5, 0.1, 0.1, 0.1])
+
+    class Slow:
+        seconds = 0.0
+
+        def hear(self, samples: np.ndarray) -> list[Detection]:
+            self.seconds += 0.2
+            clock[0] += next(spent)
+            return [Detection(self.seconds, 0, "low", 1.0)]
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    _hear(Slow(), [np.zeros(1)] * 4, Told(), as_json=True)
+    latencies = [json.loads(line)["latency"] for line in capsys.readouterr().out.splitlines()]
+    assert latencies == pytest.approx([0.5, 0.4, 0.3, 0.2])
+
+
 def start(ears: Path, *words: str) -> subprocess.Popen[bytes]:
-    source = str(Path(__file__).parents[2] / "src")
-    environment = os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     command = [*COMMAND, str(ears), "-", "--json", *words]
     return subprocess.Popen(command, env=environment, **pipes)  # type: ignore[call-overload]
@@ -141,5 +170,6 @@ def test_a_reader_that_leaves_ends_the_work_without_a_traceback(ears: Path) -> N
         process.stdout.close()
         process.stdin.write(raw(sound()))
         process.stdin.close()
-        assert process.wait(timeout=300) == 0
-        assert b"Traceback" not in process.stderr.read()
+        errors = process.stderr.read().decode()
+        assert process.wait(timeout=300) == 0, errors
+        assert "Traceback" not in errors

@@ -107,6 +107,11 @@ def test_record_writes_the_page_and_the_same_json(made: Made, call: Call) -> Non
     page = Path("docs/results/made-up.md").read_text()
     assert "| accuracy, % | ≥ 90 | a paper | 90.20 ± 1.10 | 5 | yes |" in page
     assert "spikewright reproduce made-up --size full --seeds 5 --record" in page
+    assert "## Also measured" not in page
+    call("reproduce", "made-up", "--size", "small", "--seeds", 2, "--record")
+    small = Path("docs/results/made-up-small.md").read_text()
+    assert "| energy, J | 0.5 ± 0 |" in small
+    assert small.index("| accuracy, % |") < small.index("## Also measured")
     recorded = json.loads(Path("docs/results/made-up.json").read_text())
     assert recorded == json.loads(Path("out.json").read_text())
 

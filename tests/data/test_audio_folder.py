@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sounds import tone, wav, write_folder
-from spikewright.audio import Gain, LogEnergy, Noise, XyloFrontEnd
+from spikewright.audio import Foreground, Gain, LogEnergy, Noise, XyloFrontEnd
 from spikewright.data import AudioFolder
 from spikewright.errors import DataError, ParameterError
 
@@ -101,7 +101,7 @@ def damage(folder: Path) -> dict[str, str]:
     broken = tone(200.0, 3200) / 32768
     broken[7] = np.nan
     soundfile.write(folder / "low" / "3b.wav", broken, 8000, subtype="FLOAT")
-    return {"high/2b.ogg": "cannot be read", "low/2b.wav": "samples", "low/3b.wav": "NaN"}
+    return {"high/2b.ogg": "a damaged page", "low/2b.wav": "samples", "low/3b.wav": "NaN"}
 
 
 def test_a_clip_that_cannot_be_used_is_refused_by_name(folder: Path) -> None:
@@ -188,6 +188,61 @@ def test_a_class_with_one_clip_is_refused_by_name(folder: Path) -> None:
     (folder / "rare" / "0.wav").write_bytes(wav(tone(500.0)))
     with pytest.raises(DataError, match=r"at least 3 clips.*got 1 in 'rare'"):
         opened(folder)
+
+
+def test_a_fold_that_a_class_has_no_clip_in_is_refused_by_name(folder: Path) -> None:
+    for clip in (3, 4):
+        (folder / "low" / f"{clip}.wav").unlink()
+    assert torch.bincount(opened(folder, fold=1, validation=True).test.targets).tolist() == [1, 1]
+    for fold in (2, 3):  # validates on or tests a fold of which "low" has nothing
+        with pytest.raises(DataError, match=rf"test on fold {fold}, got 3 in 'low'"):
+            opened(folder, fold=fold)
+    assert torch.bincount(opened(folder, fold=2, validation=False).test.targets).tolist() == [1, 1]
+
+
+def test_a_folder_of_sounds_in_no_known_format_does_not_vanish(folder: Path) -> None:
+    (folder / "other").mkdir()
+    (folder / "other" / "notes.txt").write_text("no sound")
+    with pytest.raises(DataError, match="got none in 'other'"):
+        opened(folder)
+    (folder / "other").rename(folder / ".other")
+    (folder / "low" / "phone.m4a").write_bytes(b"\0\0\0\x18ftypM4A ")
+    (folder / "low" / "link.wav").symlink_to(folder / "gone.wav")
+    (folder / "low" / "folder.wav").mkdir()
+    assert opened(folder).classes == ("high", "low")
+    with pytest.raises(DataError, match=r"link\.wav|phone\.m4a"):
+        len(opened(folder).train)
+    skipped = opened(folder, on_error="skip").report.skipped
+    assert [name for name, _ in skipped] == ["low/link.wav", "low/phone.m4a"]
+
+
+def test_a_clip_whose_kept_part_is_silent_is_told_of(folder: Path) -> None:
+    late = np.concatenate([np.zeros(3200), tone(200.0, 90000)])
+    (folder / "low" / "late.wav").write_bytes(wav(late))
+    report = opened(folder).report
+    assert report.silent == ("low/late.wav",)
+    assert report.longer == 1
+
+
+def test_what_may_change_unseen_is_heard_anew(folder: Path) -> None:
+    def louder(wave: np.ndarray, _: torch.Generator) -> np.ndarray:
+        return wave * np.float32(factor)
+
+    factor = 0.01
+    quiet = opened(folder, copies=2, augment=(louder,)).train.values[:, 1].float().sum()
+    factor = 2.0
+    assert opened(folder, copies=2, augment=(louder,)).train.values[:, 1].float().sum() > quiet
+
+
+def test_foregrounds_of_other_sounds_are_not_taken_for_each_other(folder: Path) -> None:
+    sound = tone(300.0, 2000).astype(np.float32) / 32768
+    other = sound.copy()
+    other[500:1500] = 0.0
+    frames = [
+        opened(folder, copies=2, augment=(Foreground([wave], 0.0, 0.0),)).train.values
+        for wave in (sound, other)
+    ]
+    assert not torch.equal(*frames)
 
 
 def test_folders_without_classes_are_refused(tmp_path: Path, folder: Path) -> None:

@@ -61,6 +61,7 @@ def test_a_question_has_all_sentences_before_it_and_no_questions() -> None:
         ("1 Mary left.\n2 Where is Mary?\tout\t3", "support '3' that was not told"),
         ("1 Mary left.\n2 Where is Mary?\t \t1", "a question without an answer"),
         ("1 ...", "in line 1 no sentence"),
+        ("² Mary left.", "in line 1 no sentence"),
     ],
 )
 def test_a_damaged_line_is_named(text: str, fault: str) -> None:

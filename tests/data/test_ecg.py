@@ -178,3 +178,5 @@ def test_rows_that_are_no_beats_are_refused(tmp_path: Path, row: str, fault: str
 def test_a_step_other_than_the_encoders_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"ECG200: dt must be the encoder's, 0.001 s, got"):
         ECG200(Crossing(96, 1e-3), dt=2e-3)
+    with pytest.raises(ParameterError, match="dt must be"):
+        ECG200(dt=0.0)

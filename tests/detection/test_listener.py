@@ -114,6 +114,22 @@ def test_a_front_end_of_ones_own_cannot_be_saved(listener: Listener, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_kind_of_a_known_front_end_that_no_file_can_name_is_refused(
+    listener: Listener, tmp_path: Path
+) -> None:
+    class Mine(LogEnergy): ...
+
+    mine = dataclasses.replace(listener, front_end=Mine(RATE, channels=4))
+    with pytest.raises(ProgramError, match="got Mine"):
+        mine.save(tmp_path)
+
+
+def test_options_may_be_numbers_of_numpy(listener: Listener, tmp_path: Path) -> None:
+    detector = dataclasses.replace(listener.detector, threshold=np.float32(0.75))
+    dataclasses.replace(listener, detector=detector).save(tmp_path)
+    assert Listener.load(tmp_path).detector.threshold == 0.75
+
+
 class Trickle(io.BytesIO):
     """A pipe that hands out a few bytes at a time, whatever is asked for."""
 
@@ -136,6 +152,15 @@ def test_raw_samples_of_another_rate_are_resampled() -> None:
     heard = np.concatenate(list(raw.blocks(100)))
     assert len(heard) == RATE
     np.testing.assert_allclose(heard[2000], samples[1000] / 2**15, atol=1e-3)
+    assert heard.dtype == np.float32  # as those of a file
+
+
+@pytest.mark.parametrize("rate", [2000, RATE, 4 * RATE])
+def test_blocks_of_raw_samples_are_as_long_as_asked_for_at_any_rate(rate: int) -> None:
+    blocks = list(RawStream(io.BytesIO(bytes(2 * rate)), rate, RATE).blocks(RATE // 10))
+    assert sum(map(len, blocks)) == RATE
+    assert max(map(len, blocks)) <= RATE // 10
+    assert len(blocks) <= 11
 
 
 def test_silence_and_no_samples_bring_no_detections(listener: Listener) -> None:

@@ -47,6 +47,13 @@ def test_a_detection_past_the_tolerance_finds_nothing() -> None:
     assert len(match([heard(2.01)], EVENTS, 10.0, tolerance=0.5).hits) == 0
 
 
+def test_an_event_inside_another_does_not_take_a_hit_from_it() -> None:
+    long, short = Event("yes", 0.0, 10.0), Event("yes", 1.0, 2.0)
+    matching = match([heard(1.5), heard(5.0)], [long, short], seconds=10.0)
+    assert [event for event, _ in matching.hits] == [short, long]
+    assert matching.false_alarms == ()
+
+
 def test_shares_without_events_or_detections_are_not_a_number() -> None:
     nothing = match([], [], seconds=1.0)
     assert all(math.isnan(v) for v in (nothing.recall, nothing.precision, nothing.f1))

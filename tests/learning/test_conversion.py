@@ -252,6 +252,8 @@ def test_a_silent_layer_and_wrong_options_are_refused() -> None:
         convert(dead, torch.rand(4, 3))
     with pytest.raises(ParameterError, match=r"convert: percentile must be above 0"):
         convert(dead, torch.rand(4, 3), percentile=0.0)
+    with pytest.raises(ParameterError, match="got '99'"):
+        convert(dead, torch.rand(4, 3), percentile="99")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match=r"convert: shift_over must be a number of steps"):
         convert(dead, torch.rand(4, 3), shift_over=0)
 

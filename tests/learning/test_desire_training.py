@@ -218,6 +218,7 @@ def test_frozen_weights_and_other_modules_are_refused_before_training() -> None:
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"margin": -1},
+        {"margin": 2.5},
         {"hidden_gate": 0.0},
         {"fall": -1.0},
     ],

@@ -190,6 +190,14 @@ def test_a_rate_out_of_range_is_refused(rate: float) -> None:
     )
 
 
+def test_rates_of_layers_that_are_not_there_are_refused() -> None:
+    with pytest.raises(ParameterError) as caught:
+        sw.aim_rates(network(), batch().x, rate={"1_cubalf": 0.1})
+    assert str(caught.value) == (
+        "aim_rates: rate must name layers of the network, got '1_cubalf'. Did you mean '1_cubalif'?"
+    )
+
+
 def test_a_batch_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"^aim_rates: input must be \(time, batch, 8\), got"):
         sw.aim_rates(network(), torch.zeros(5, 2, 9))

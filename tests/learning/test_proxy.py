@@ -235,7 +235,7 @@ def test_training_raises_the_accuracy_of_the_spikes() -> None:
 
 def test_without_substitution_the_twin_learns_by_backpropagation() -> None:
     net, given = dense(), batch()
-    rule = Proxy(substituted=False, saturating=False)
+    rule = Proxy(substituted="nothing", saturating=False)
     y = Twin(net)(given.x[0])
     plain = torch.autograd.grad(functional.cross_entropy(y, given.y), list(net.parameters()))
     found = gradients_of(rule, net, given).values()
@@ -243,6 +243,34 @@ def test_without_substitution_the_twin_learns_by_backpropagation() -> None:
     metrics = rule.evaluate(net, given, rule.init(net))
     assert metrics["predictions"].tolist() == y.argmax(-1).tolist()
     assert "ties" not in metrics
+
+
+def test_with_layers_substituted_weights_change_by_the_spikes_that_reached_them() -> None:
+    net, given, loss = dense(), batch(), RateMSE()
+    rule = Proxy(loss=loss, substituted="layers")
+    found = gradients_of(rule, net, given)
+    weights = dict(net.named_parameters())
+    run = net.run(given.x, record=("counts",))
+    rates = run.records["1_if"]["counts"].detach().double() / len(given.x)
+    error = error_of(loss, run.output.sum(0).detach(), given.y, len(given.x))
+    z = functional.linear(
+        given.x[0], weights["nodes.0_linear.weight"], weights["nodes.0_linear.bias"]
+    )
+    back = (error @ weights["nodes.2_linear.weight"]) * ((z > 0) & (z < 1))
+    expected = {
+        "nodes.0_linear.weight": back.T @ given.x[0],
+        "nodes.0_linear.bias": back.sum(0),
+        "nodes.2_linear.weight": error.T @ rates,
+        "nodes.2_linear.bias": error.sum(0),
+    }
+    assert not torch.allclose(rates, z.clamp(0, 1))
+    for name, gradient in expected.items():
+        assert torch.allclose(found[name], gradient, rtol=1e-12, atol=1e-14), name
+    metrics = rule.evaluate(net, given, rule.init(net))
+    plain = Proxy(loss=loss).evaluate(net, given, rule.init(net))
+    assert torch.equal(metrics["loss"], plain["loss"])
+    with pytest.raises(ParameterError, match="Did you mean 'layers'"):
+        Proxy(substituted="layer")  # type: ignore[arg-type]
 
 
 def test_graphs_join_in_the_twin_as_in_the_network() -> None:

@@ -138,6 +138,25 @@ def test_the_optimiser_forgets_a_dormant_connection() -> None:
             assert state["moments"][name][moment].any()
 
 
+def test_connections_that_are_not_trained_stay_as_they_are() -> None:
+    net = network()
+    net.get_parameter(IN).requires_grad_(False)
+    before = weights(net)[IN]
+    rule = Surrogate(rewiring=DeepR(**WILD), learning_rate=0.02)
+    state, values = trained(rule, 2, net)[-1]
+    assert set(state["wiring"]) == {BACK, OUT}
+    assert torch.equal(values[IN], before)
+    (problem,) = Surrogate(rewiring=DeepR(density={NAMES[0]: 0.2})).requirements(net)
+    assert "is no all-to-all connection that is trained" in problem
+
+
+def test_weights_whose_size_the_first_batch_gives_are_rewired_too() -> None:
+    net = sw.Sequential(sw.Linear(None, 20), sw.LI(backend="reference"), dt=1e-3)
+    rule = Surrogate(rewiring=DeepR(density=0.3))
+    _, state = rule.train_batch(net, batch(), rule.init(net))
+    assert int(state["wiring"][IN]["active"].sum()) == 48
+
+
 def test_evaluation_before_training_leaves_the_weights() -> None:
     net = network()
     before, rule = weights(net), Surrogate(rewiring=DeepR())

@@ -9,11 +9,12 @@ import torch
 import spikewright as sw
 from spikewright.connections.pairs import Pairs
 from spikewright.connections.place import Place
+from spikewright.connections.repeat import Repeat
 from spikewright.connections.select import Select
 from spikewright.connections.shared import Shared
 from spikewright.connections.total import Total
 from spikewright.data.babi import encode
-from spikewright.errors import NetworkError, ParameterError
+from spikewright.errors import NetworkError, ParameterError, ShapeError
 from spikewright.models import RelationalNetwork
 
 SENTENCES, WORDS, VOCABULARY = 4, 3, 7
@@ -97,6 +98,21 @@ def test_all_sentences_share_the_encoder(network: RelationalNetwork) -> None:
     assert bool((spikes == spikes[:, :, :1]).all())
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_sentence_is_read_for_the_question_if_asked(asked: bool) -> None:
+    torch.manual_seed(0)
+    sizes = {"encoder": 12, "relation": (10,), "answer": ()}
+    net = RelationalNetwork(SENTENCES, INPUTS, 2, asked=asked, **sizes)
+    words = numbers([SENTENCES] * 4)
+    x = encode(words, VOCABULARY, hold=2, read=6)
+    sw.aim_rates(net, x, rate=0.1)
+    words[:, -1] = words[:, -1] % VOCABULARY + 1  # another question, the same story
+    other = encode(words, VOCABULARY, hold=2, read=6)
+    told, again = (net.run(each).records["sentence"]["spikes"] for each in (x, other))
+    assert told.sum() > 0
+    assert torch.equal(told, again) != asked
+
+
 def test_it_learns_how_many_sentences_there_are() -> None:
     torch.manual_seed(0)
     options = {"firing": sw.Firing("subtract"), "surrogate": sw.surrogate.Arctan(width=1.0)}
@@ -140,7 +156,7 @@ def test_pairs_are_the_gated_sums_written_out_in_numpy() -> None:
     layer.build((4, 6), dt=1e-3)
     layer.double()
     x = torch.rand(2, 2, 4, 6, dtype=torch.float64)
-    x[..., -1] = (x[..., -1] > 0.4).double()
+    x[..., -1] *= x[..., -1] > 0.4
     y = layer(x)[0].detach().numpy()
     u, v, w = (layer.weight.detach().numpy()[:, k] for k in range(3))
     for t, b in np.ndindex(2, 2):
@@ -202,10 +218,17 @@ def test_shared_wants_a_layer_and_an_axis_for_it() -> None:
         Shared(torch.nn.ReLU())  # type: ignore[arg-type]
     with pytest.raises(NetworkError, match="must have more than 1 axes"):
         Shared(sw.LIF()).build((3,), dt=1e-3)
+    layer = Shared(sw.LIF())
+    layer.build((3, 6), dt=1e-3)
+    with pytest.raises(ShapeError, match=r"Shared: input must be \(time, batch, 3, 6\)"):
+        layer(torch.zeros(5, 2, 4, 6))
 
 
-def test_select_place_and_total_against_plain_indexing() -> None:
+def test_select_place_repeat_and_total_against_plain_indexing() -> None:
     x = torch.rand(4, 2, 5, 6)
+    assert torch.equal(Repeat(3)(x[:, :, :1])[0], x[:, :, [0, 0, 0]])
+    with pytest.raises(NetworkError, match=r"must be \(1, \*features\), got \(5, 6\)"):
+        Repeat(3).build((5, 6), dt=1e-3)
     assert torch.equal(Select((1, 3), (0, 2))(x)[0], x[:, :, 1:3, :2])
     placed = Place((7, 9), at=(2, 3))(x)[0]
     assert torch.equal(placed[:, :, 2:, 3:], x)
@@ -227,8 +250,13 @@ def test_wiring_that_does_not_fit_is_refused(make, shape: tuple[int, ...], fault
         make().build(shape, dt=1e-3)
 
 
-def test_ranges_and_places_out_of_order_are_refused() -> None:
+@pytest.mark.parametrize("wrong", [(2, 2), (-1, 2), (0, 4, 2), (0, 2.5)])
+def test_ranges_that_are_none_are_refused(wrong) -> None:
     with pytest.raises(ParameterError, match="0 <= first < last"):
-        Select((2, 2))
+        Select(wrong)
+
+
+@pytest.mark.parametrize("wrong", [(1,), (1, -1), (1, 0.5)])
+def test_places_that_are_none_are_refused(wrong) -> None:
     with pytest.raises(ParameterError, match="at must be a place for each"):
-        Place((4, 4), at=(1,))
+        Place((4, 4), at=wrong)

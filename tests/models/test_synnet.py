@@ -171,6 +171,16 @@ def test_what_is_trainable_has_a_gradient_and_the_rest_stays() -> None:
             "Membranes have no threshold; use output='spikes', or leave it out.",
         ),
         (
+            {"output": "spikes", "threshold_out": 0.0},
+            "SynNet: threshold_out must be positive and finite, got 0.0. "
+            "Pass for example threshold_out=1.0.",
+        ),
+        (
+            {"threshold": -1.0},
+            "SynNet: threshold must be positive and finite, got -1.0. "
+            "Pass for example threshold=1.0.",
+        ),
+        (
             {"output": "spike"},
             "SynNet: output must be one of spikes, membrane, got 'spike'. Did you mean 'spikes'?",
         ),

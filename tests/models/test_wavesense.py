@@ -191,6 +191,11 @@ def test_a_net_that_forgets_does_not_solve_it_over_a_long_silence() -> None:
             "Pass the number as a Python int, 1 or more.",
         ),
         (
+            {"threshold": 0.0},
+            "WaveSense: threshold must be positive and finite, got 0.0. "
+            "Pass for example threshold=1.0.",
+        ),
+        (
             {"output": "current"},
             "WaveSense: output must be one of spikes, membrane, got 'current'. "
             "Known: spikes, membrane.",

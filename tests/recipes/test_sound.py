@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from sounds import wav, write_folder
+from sounds import tone, wav, write_folder
 from spikewright.data import AmbientScenes
+from spikewright.detection import Listener
 from spikewright.errors import DataError, SettingsError
 from spikewright.recipes import recipe
-from spikewright.recipes.ambient_sound import AHEAD, CNN, WINDOW
+from spikewright.recipes.ambient_sound import AHEAD, CNN, QUANTISED, WINDOW
 from spikewright.recipes.core.baselines import CausalCNN
 from spikewright.recipes.core.run import Outcome, run
 from spikewright.recipes.core.sound import streamed, streaming_metrics
@@ -52,12 +55,22 @@ def trained(folder: Path, place: Path, **changes: Any) -> Outcome:
 @pytest.fixture(scope="module")
 def outcome(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     at = tmp_path_factory.mktemp("run")
-    return trained(folder, at, epochs=25, learning_rate=3e-3, hidden=(12,))
+    return trained(folder, at, epochs=100, learning_rate=5e-3, hidden=(12,), target="simulator")
 
 
 def test_a_folder_of_two_tones_is_learned(outcome: Outcome) -> None:
     assert outcome.test.metrics["accuracy"] == 1.0
     assert outcome.parts.data.report.clips == 20
+
+
+def test_what_was_compiled_listens_without_any_code(outcome: Outcome) -> None:
+    assert outcome.stages[-1].name == "simulator"
+    assert outcome.stages[-1].accuracy == 100.0
+    listening = Listener.load(outcome.folder / "simulator" / "program").start()
+    sounds = [tone(200.0, 8000), tone(1500.0, 8000), tone(200.0, 8000)]
+    found = listening.hear(np.concatenate(sounds) / 2**15)
+    assert [one.label for one in found] == ["low", "high", "low"]
+    assert all(k < one.time < k + 0.5 for k, one in enumerate(found))
 
 
 def test_a_stream_of_test_clips_is_one_long_run_of_the_network(outcome: Outcome) -> None:
@@ -135,12 +148,18 @@ def test_ambient_sound_measures_all_folds_of_both_networks(
     monkeypatch.setattr(AmbientScenes, "_features", {"frames": frames, "labels": labels})
     monkeypatch.setattr(AmbientScenes, "names", names)
     found = recipe("ambient-sound")
-    values = SMALL | {"length": 0.2, "window": 0.1, "epochs": 2}
+    values = SMALL | {"length": 0.2, "window": 0.1, "epochs": 2, "target": "simulator"}
     monkeypatch.setattr("spikewright.recipes.ambient_sound.LATENCIES", (0.1, 0.2))
     monkeypatch.setattr("spikewright.recipes.core.sound.SECOND", 0.1)
     settings = found.settings(sources=[Source("test", values)])
     measured = found.measure(settings, tmp_path, resume=False, progress=False)
     assert {figure.metric for figure in found.figures} <= measured.keys()
+    results = [
+        json.loads((tmp_path / f"synnet, fold {k}" / "result.json").read_text())["metrics"]
+        for k in range(1, 6)
+    ]
+    lost = [it["simulator: test accuracy, %"] - it["test accuracy, %"] for it in results]
+    assert measured[QUANTISED] == pytest.approx(sum(lost) / 5)
     assert measured[AHEAD] == measured[WINDOW] - measured[CNN + WINDOW]
     folds = [measured[f"fold {k}: per clip, %"] for k in range(1, 6)]
     assert measured["per clip, %"] == pytest.approx(sum(folds) / 5)

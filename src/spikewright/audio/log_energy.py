@@ -70,10 +70,10 @@ class LogEnergy:
                 f"LogEnergy: rate must be whole Hz, got {self.rate!r}. Pass for example rate=16000."
             )
         exact_dt("LogEnergy", self.dt, self.rate)
-        if not 1 <= self.channels <= MOST:
+        if not isinstance(self.channels, int) or not 1 <= self.channels <= MOST:
             raise ParameterError(
-                f"LogEnergy: channels must be from 1 to {MOST}, got {self.channels!r}. "
-                "Pass for example channels=16."
+                f"LogEnergy: channels must be a whole number from 1 to {MOST}, got "
+                f"{self.channels!r}. Pass for example channels=16."
             )
         if not 0 < self.lowest < self.top < self.rate / 2:
             raise ParameterError(
@@ -85,9 +85,9 @@ class LogEnergy:
                 f"LogEnergy: floor_db must lie below top_db, got {self.floor_db:g} and "
                 f"{self.top_db:g}. Pass for example floor_db=-75.0, top_db=-15.0."
             )
-        if not 1 <= self.levels <= 255:
+        if not isinstance(self.levels, int) or not 1 <= self.levels <= 255:
             raise ParameterError(
-                f"LogEnergy: levels must be from 1 to 255, got {self.levels!r}. "
+                f"LogEnergy: levels must be a whole number from 1 to 255, got {self.levels!r}. "
                 "Pass for example levels=15."
             )
         if self.tau_loudness is not None and not 0 < self.tau_loudness < math.inf:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,13 @@ class Foreground:
                 f"{len(self.sounds)} sounds, {self.low!r} to {self.high!r}. "
                 "Pass for example low=0.0, high=20.0."
             )
+
+    def __repr__(self) -> str:
+        """With a checksum of the sounds: sets of clips are known by it in the cache."""
+        digest = hashlib.sha256()
+        for sound in self.sounds:
+            digest.update(len(sound).to_bytes(8, "little") + np.ascontiguousarray(sound).tobytes())
+        return f"Foreground({digest.hexdigest()}, low={self.low!r}, high={self.high!r})"
 
     def __call__(self, wave: Wave, generator: torch.Generator) -> Wave:
         """The scene, of the background's length."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,14 @@ from numpy.typing import NDArray
 
 from spikewright import optional
 from spikewright.audio.resampling import Resampler
+from spikewright.audio.wholeness import fault_of
 from spikewright.errors import DataError
 
 BLOCK = 1 << 16
 FULL = 1.0 - 2.0**-15
 """The largest sample of 16 bits: at or above it a sound was likely cut off."""
-OGG_PAGE = 65307
-"""Longest page of an Ogg file, bytes."""
+RATES = range(100, 500_001)
+"""Sampling rates of a file, Hz; a header with another one is damaged."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Recording:
         self.name = name
         self.file_rate: int = file.samplerate
         self.file_channels: int = file.channels
-        self.rate = rate or self.file_rate
+        self.rate = self.file_rate if rate is None else rate
         self.heard = Heard()
 
     @property
@@ -152,14 +152,17 @@ def open_recording(source: str | Path | BinaryIO, rate: int | None = None) -> Re
     name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "the stream")
     soundfile = optional.require("soundfile", extra="audio")
     if isinstance(source, str | Path) and not Path(source).is_file():
+        got = "something else" if Path(source).exists() else "nothing"
         raise DataError(
-            f"audio.recording: file {name} must exist, got nothing there. Check the path."
+            f"audio.recording: file {name} must exist, got {got} there. Check the path."
         )
     try:
         file = soundfile.SoundFile(source)
-    except RuntimeError as cause:
+    except (RuntimeError, TypeError) as cause:  # TypeError: a name that ends in .raw
         raise _damaged(name, f"{cause}".rpartition(": ")[2]) from cause
-    fault = _cut_short(source, file)
+    fault = fault_of(source, file)
+    if file.samplerate not in RATES:
+        fault = f"a sampling rate of {file.samplerate:,} Hz"
     if fault is not None:
         file.close()
         raise _damaged(name, fault)
@@ -170,31 +173,6 @@ def load(source: str | Path | BinaryIO, rate: int | None = None) -> NDArray[np.f
     """The samples of a short recording, (samples,), see `open_recording`."""
     with open_recording(source, rate) as recording:
         return recording.read()
-
-
-def _cut_short(source: str | Path | BinaryIO, file: Any) -> str | None:
-    """What shows that the end of a file is missing, where its format can show it."""
-    if file.format == "WAV":
-        found = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-        # Writers that cannot seek leave the length at one of these.
-        if found and int(found[1]) not in (0, 2**32 - 1, 2**31 - 1):
-            return f"{found[2]} of {found[1]} bytes"
-    if file.format == "OGG" and not _has_last_page(source):
-        return "no last page, so its end is missing"
-    return None
-
-
-def _has_last_page(source: str | Path | BinaryIO) -> bool:
-    if isinstance(source, str | Path):
-        with Path(source).open("rb") as stream:
-            return _has_last_page(stream)
-    place = source.tell()
-    end = source.seek(0, 2)
-    source.seek(max(0, end - OGG_PAGE))
-    page = source.read()
-    source.seek(place)
-    start = page.rfind(b"OggS")
-    return start >= 0 and len(page) > start + 5 and bool(page[start + 5] & 4)
 
 
 def _damaged(name: str, fault: str) -> DataError:

@@ -17,6 +17,8 @@ HALF = 16
 """Zeros of the filter on either side of its middle."""
 BETA = 8.0
 """Of its Kaiser window."""
+LARGEST = 1 << 19
+"""The ratio's numbers in lowest terms go up to here: the filter is 32 times as long."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Resampler:
         causal: see above.
 
     Raises:
-        ParameterError: a rate that is no positive whole number.
+        ParameterError: a rate that is no positive whole number, or rates whose filter is too long.
 
     >>> resampler = Resampler(8000, 16000)
     >>> out, state = resampler(np.sin(np.arange(400) / 20))
@@ -71,6 +73,12 @@ class Resampler:
                     f"Resampler: {name} must be a rate of whole Hz from 1 on, got {rate!r}. "
                     "Pass for example 16000."
                 )
+        if max(self.up, self.down) > LARGEST:
+            raise ParameterError(
+                f"Resampler: the rates must be in a ratio of numbers up to {LARGEST:,}, got "
+                f"{self.before:,} and {self.after:,} Hz, {self.up:,} to {self.down:,}. "
+                "Choose rates with a larger common divisor, such as 16000 and 48000."
+            )
 
     @property
     def up(self) -> int:

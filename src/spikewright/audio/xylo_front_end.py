@@ -139,9 +139,9 @@ class XyloFrontEnd:
                 f"XyloFrontEnd: gain_db must be 0, 6 or 12, got {self.gain_db!r}. "
                 "For another loudness change volts."
             )
-        if not 1 <= self.maximum <= 255:
+        if not isinstance(self.maximum, int) or not 1 <= self.maximum <= 255:
             raise ParameterError(
-                f"XyloFrontEnd: maximum must be from 1 to 255 events a step, got "
+                f"XyloFrontEnd: maximum must be a whole number from 1 to 255 events a step, got "
                 f"{self.maximum!r}. The chip has 15."
             )
 

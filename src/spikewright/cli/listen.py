@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -35,10 +36,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print each detection as a 
 
 @dataclass
 class Told:
-    """What was done so far."""
+    """What was done so far.
+
+    ``done`` is when it would have been, s since the sound began, had the sound come in real time.
+    """
 
     detections: int = 0
     work: float = 0.0
+    done: float = 0.0
     latest: float = 0.0
 
 
@@ -53,14 +58,15 @@ def listen(
     """Print each detection with its time and latency, and in the end the real-time factor.
 
     The latency is what passes from the last sound that a detection rests on until it is told, if
-    the sound came in real time: the rest of its block, and the time to work the block out.
+    the sound came in real time: the rest of its block, the time to work the block out, and what
+    work on earlier blocks was still left.
     """
     from spikewright.detection import Listener
     from spikewright.detection.sound import open_sound
 
     listener = _with_threshold(Listener.load(program), threshold)
     wanted = int(listener.front_end.rate)
-    sound = open_sound(source, sys.stdin.buffer, rate or wanted, wanted)
+    sound = open_sound(source, _standard_input(), rate or wanted, wanted)
     listening, told = listener.start(), Told()
     try:
         _hear(listening, sound.blocks(max(1, round(block * wanted))), told, as_json)
@@ -72,14 +78,20 @@ def listen(
     console(stderr=True).print(_summary(listening, told), markup=False)
 
 
+def _standard_input() -> BinaryIO:
+    """Standard input; empty where there is none."""
+    return io.BytesIO() if sys.stdin is None else sys.stdin.buffer  # pyright: ignore
+
+
 def _hear(listening: Any, blocks: Any, told: Told, as_json: bool) -> None:
     for samples in blocks:
         begun = time.perf_counter()
         found = listening.hear(samples)
         spent = time.perf_counter() - begun
         told.work += spent
+        told.done = max(told.done, listening.seconds) + spent
         for detection in found:
-            latency = listening.seconds - detection.time + spent
+            latency = told.done - detection.time
             told.detections, told.latest = told.detections + 1, max(told.latest, latency)
             typer.echo(_line(detection, latency, as_json))
 

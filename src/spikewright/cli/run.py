@@ -88,5 +88,7 @@ def _figures(outcome: Any, path: Path) -> Any:
     each = duration(outcome.epoch_seconds)
     ended = "" if fit.stopped == "epochs" else f", ended by {fit.stopped}"
     grid.add_row("training", f"{fit.epochs} epochs in {duration(fit.seconds)}, {each} each{ended}")
+    for listener in sorted(path.parent.glob("*/program/listener.json")):
+        grid.add_row("listen with", f"spikewright listen {listener.parent} FILE")
     grid.add_row("report", f"[bold]{path}[/]")
     return grid

@@ -69,7 +69,7 @@ class Pairs(Weighted):
         self.refuse_state(state)
         x = self.accept(x)
         count, gates = x.shape[2] - 1, x[..., -1:]
-        objects, question = (x[..., :-1] * gates).split([count, 1], dim=2)
+        objects, question = x[..., :-1].split([count, 1], dim=2)
         first, second, asked = self.weight.unbind(1)
         i, j = torch.triu_indices(count, count, device=x.device)
         left = functional.linear(objects, first) + functional.linear(question, asked)

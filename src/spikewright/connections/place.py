@@ -25,7 +25,8 @@ class Place(Connection):
     Shapes: x (time, batch, *features) to (time, batch, *shape).
 
     Raises:
-        ParameterError: ``at`` has another number of axes, or a negative place.
+        ParameterError: ``at`` has another number of axes, or places that are no whole numbers from
+            0 on.
         NetworkError: the features do not fit there.
 
     >>> import torch
@@ -37,7 +38,8 @@ class Place(Connection):
         super().__init__()
         self.block = tuple(shape)
         self.at = tuple(0 for _ in self.block) if at is None else tuple(at)
-        if len(self.at) != len(self.block) or any(place < 0 for place in self.at):
+        whole = all(isinstance(place, int) and place >= 0 for place in self.at)
+        if len(self.at) != len(self.block) or not whole:
             raise ParameterError(
                 f"Place: at must be a place for each of the axes {self.block}, got {self.at}. "
                 "Pass whole numbers from 0."

@@ -30,7 +30,7 @@ class Select(Connection):
     def __init__(self, *ranges: tuple[int, int] | None) -> None:
         super().__init__()
         for given in ranges:
-            if given is not None and not 0 <= given[0] < given[1]:
+            if given is not None and not _is_range(given):
                 raise ParameterError(
                     f"Select: a range must be (first, last) with 0 <= first < last, got {given}. "
                     "Pass for example (0, 3), or None for a whole axis."
@@ -57,3 +57,8 @@ class Select(Connection):
 
     def extra_repr(self) -> str:
         return ", ".join(map(str, self.ranges))
+
+
+def _is_range(given: tuple[int, ...]) -> bool:
+    whole = len(given) == 2 and all(isinstance(place, int) for place in given)
+    return whole and 0 <= given[0] < given[1]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from spikewright.connections.base import positive
+from spikewright.engine.checks import check_sequence
 from spikewright.engine.layer import Layer, Shape, State
 from spikewright.errors import NetworkError
 
@@ -71,6 +72,7 @@ class Shared(Layer):
         self, x: Tensor, state: State = None, record: tuple[str, ...] = ()
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """Like `forward`, and traces of the layer's state fields."""
+        check_sequence("Shared", x, self.shape)
         places = tuple(x.shape[1 : 2 + self.axes])
         rows = x.reshape(len(x), -1, *x.shape[2 + self.axes :])
         folded = pytree.tree_map(lambda leaf: _fold(leaf, len(places)), state)

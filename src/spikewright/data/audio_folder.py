@@ -16,7 +16,9 @@ from spikewright.data.clips import Clip, ClipSet, Hearing, OnError, even_folds, 
 from spikewright.data.split import checked_count
 from spikewright.errors import DataError, ParameterError
 
-SUFFIXES = (".wav", ".ogg", ".oga", ".flac", ".aif", ".aiff", ".au", ".opus")
+SUFFIXES = (".wav", ".ogg", ".oga", ".opus", ".flac", ".mp3", ".aif", ".aiff", ".au", ".caf")
+FOREIGN = (".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm")
+"""Sound that cannot be read: refused or left out by name, as a damaged file is."""
 
 
 class AudioFolder(ClipSet):
@@ -42,8 +44,8 @@ class AudioFolder(ClipSet):
 
     Raises:
         ParameterError: an option is out of its range.
-        DataError: no such folder, fewer than two classes, a class with fewer clips than the split
-            needs; when first used: a clip that cannot be used.
+        DataError: no such folder, fewer than two classes, a class without sound files or with fewer
+            clips than the split needs; when first used: a clip that cannot be used.
 
     >>> import tempfile, wave
     >>> from spikewright.audio import LogEnergy
@@ -101,7 +103,8 @@ class AudioFolder(ClipSet):
             sorted(
                 file
                 for file in found
-                if file.suffix.lower() in SUFFIXES
+                if file.suffix.lower() in SUFFIXES + FOREIGN
+                and not file.is_dir()
                 and not file.name.startswith(".")
                 and not file.parent.name.startswith(".")
             )
@@ -115,11 +118,8 @@ class AudioFolder(ClipSet):
 
     def identity(self) -> Mapping[str, Any]:
         """Names, sizes and times of the files."""
-        states = ((file, file.stat()) for file in self.files)
-        return {
-            file.relative_to(self.path).as_posix(): [state.st_size, state.st_mtime_ns]
-            for file, state in states
-        } | {"path": str(self.path.resolve())}
+        states = {file.relative_to(self.path).as_posix(): _state(file) for file in self.files}
+        return states | {"path": str(self.path.resolve())}
 
     def chosen(self, part: str, names: Sequence[str], labels: Tensor) -> Tensor:
         """By folds that are drawn class by class."""
@@ -134,15 +134,37 @@ class AudioFolder(ClipSet):
                 f"({', '.join(SUFFIXES)}), one a class, got {len(self.classes)}. "
                 "Put each class's clips in a folder of its name."
             )
+        self._check_none_is_bare()
         counts = Counter(self.classes.index(file.parent.name) for file in self.files)
         self._check_enough(counts)
 
+    def _check_none_is_bare(self) -> None:
+        folders = [each.name for each in sorted(self.path.iterdir()) if each.is_dir()]
+        bare = [name for name in folders if name not in self.classes and not name.startswith(".")]
+        if bare:
+            raise DataError(
+                f"data.AudioFolder: each folder must hold sound files ({', '.join(SUFFIXES)}), "
+                f"got none in {bare[0]!r}. Put some there, take it out, or begin its name with a "
+                "dot."
+            )
+
     def _check_enough(self, counts: Mapping[int, int]) -> None:
-        least = 3 if self._validated else 2
+        # A class of n clips is in the first n folds.
+        used = [self._fold, (self._fold + 1) % self._folds] if self._validated else [self._fold]
+        least = max(1 + len(used), 1 + max(used))
         for number, name in enumerate(self.classes):
             if counts.get(number, 0) < least:
                 raise DataError(
                     f"data.AudioFolder: each class must have at least {least} clips that can be "
-                    f"used, to train{', validate' if least > 2 else ''} and test on, got "
-                    f"{counts.get(number, 0)} in {name!r}. Add clips, or take the class out."
+                    f"used, to train{', validate' if self._validated else ''} and test on "
+                    f"fold {self._fold}, got {counts.get(number, 0)} in {name!r}. "
+                    "Add clips, or take the class out."
                 )
+
+
+def _state(file: Path) -> list[int]:
+    """Size and time; none of a link to nothing, which is refused or left out when it is heard."""
+    if not file.exists():
+        return []
+    state = file.stat()
+    return [state.st_size, state.st_mtime_ns]

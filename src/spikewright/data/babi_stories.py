@@ -62,7 +62,7 @@ def _questions(text: str, where: str | Path) -> Iterator[Question]:
     for line, row in enumerate(text.splitlines(), 1):
         place, _, rest = row.partition(" ")
         fields = rest.split("\t")
-        if not place.isdigit() or len(fields) not in (1, 3) or not read_words(fields[0]):
+        if not place.isdecimal() or len(fields) not in (1, 3) or not read_words(fields[0]):
             raise damaged(where, f"in line {line} no sentence or question: {row[:60]!r}")
         if int(place) not in (1, last + 1):
             raise damaged(where, f"in line {line} id {place} after {last}")

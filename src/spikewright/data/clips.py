@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import itertools
 import json
@@ -142,8 +143,8 @@ class ClipReport:
     Attributes:
         clips: how many are used.
         skipped: name and fault of those left out.
-        silent, clipped: names of those without any sound, and of those with one sample in a
-            thousand at full scale.
+        silent, clipped: names of those without any sound in what is kept of them, and of those
+            with one sample in a thousand at full scale.
         longer: how many were cut at their end.
     """
 
@@ -259,13 +260,13 @@ class ClipSet(ABC):
 
     @cached_property
     def _features(self) -> dict[str, Tensor]:
-        own = type(self.hearing.front_end).__module__.startswith("spikewright.")
-        if not own:  # whose source may change unseen
+        parts = (self.hearing.front_end, *self.hearing.augment)
+        if not all(_is_own(type(part)) for part in parts):  # whose source may change unseen
             return self._hear()
         key = {
             "clips": dict(self.identity()),
             "hearing": repr(replace(self.hearing, window=None)),
-            "version": _version(),
+            "version": _version(type(self)),
         }
         return derived(self.name, key, self._hear)
 
@@ -294,7 +295,7 @@ class ClipSet(ABC):
     def _hear_one(self, clip: Clip) -> _Heard:
         try:
             with _opened(clip, self.hearing.front_end.rate) as recording:
-                wave = recording.read()
+                wave, length = _beginning(recording, self.hearing.samples)
                 heard = recording.heard
             if not heard.samples:
                 raise DataError(
@@ -304,12 +305,12 @@ class ClipSet(ABC):
             if self.hearing.on_error == "refuse":
                 raise
             return _Heard(clip, fault=str(cause))
-        marks = {
-            "silent": not wave.any(),
-            "clipped": heard.clipped > CLIPPED * heard.samples,
-            "longer": len(wave) > NOTED * self.hearing.samples,
-        }
         whole, hearing = self.hearing.fit(wave), self.hearing
+        marks = {
+            "silent": not whole.any(),
+            "clipped": heard.clipped > CLIPPED * heard.samples,
+            "longer": length > NOTED * hearing.samples,
+        }
         versions = [
             hearing.frames(hearing.varied(clip.name, self.scene(clip, whole, copy), copy))
             for copy in range(hearing.copies)
@@ -323,6 +324,16 @@ def _opened(clip: Clip, rate: int) -> Recording:
     stream = io.BytesIO(clip.source)
     stream.name = clip.name  # what errors call it
     return open_recording(stream, rate)
+
+
+def _beginning(recording: Recording, samples: int) -> tuple[Wave, int]:
+    """The first samples of a recording, and its length; it is read to its end, for its faults."""
+    kept, length = [np.empty(0, np.float32)], 0
+    for block in recording.blocks():
+        if length < samples:
+            kept.append(block[: samples - length])
+        length += len(block)
+    return np.concatenate(kept), length
 
 
 def _report(heard: Iterable[_Heard]) -> ClipReport:
@@ -367,10 +378,15 @@ def _packed(value: Any) -> Tensor:
     return torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
 
 
-def _version() -> str:
+def _is_own(kind: type) -> bool:
+    return kind.__module__.startswith("spikewright.")
+
+
+def _version(kind: type[ClipSet]) -> str:
     """A checksum of the source that makes frames of clips: a change to it makes other frames."""
     folder = Path(__file__).parents[1]
-    paths = [Path(__file__), *sorted((folder / "audio").rglob("*.py"))]
+    sets = [Path(inspect.getfile(base)) for base in kind.__mro__ if _is_own(base)]
+    paths = [*sets, *sorted((folder / "audio").rglob("*.py"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 

@@ -95,7 +95,11 @@ class ECG:
             raise ParameterError(
                 f"{where}: dt must be the encoder's, {encoder.dt:g} s, got {dt:g} s. Leave it out."
             )
-        self.dt = encoder.dt if encoder is not None else check_dt(where, dt or self.sample)
+        self.dt = (
+            encoder.dt
+            if encoder is not None
+            else check_dt(where, self.sample if dt is None else dt)
+        )
         self.steps = encoder.steps if encoder is not None else self.length
         self._folder = folder
         self._limit = checked_count(where, "limit", limit)

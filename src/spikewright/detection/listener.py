@@ -80,7 +80,7 @@ class Listener:
             ProgramError: the folder cannot be written, or the front end is none of this package.
         """
         kind = type(self.front_end).__name__
-        if not isinstance(self.front_end, tuple(FRONT_ENDS.values())):
+        if FRONT_ENDS.get(kind) is not type(self.front_end):
             raise ProgramError(
                 f"Listener.save: front end must be one of {', '.join(FRONT_ENDS)}, got {kind}. "
                 "Keep one of your own in code, beside Program.save."
@@ -88,8 +88,8 @@ class Listener:
         self.program.save(folder)
         body = {
             "format": FORMAT,
-            "front_end": {"kind": kind, **dataclasses.asdict(self.front_end)},  # type: ignore[call-overload]
-            "detector": dataclasses.asdict(self.detector),
+            "front_end": {"kind": kind, **_plain(self.front_end)},
+            "detector": _plain(self.detector),
         }
         try:
             files.write_json(Path(folder) / FILE, body)
@@ -169,6 +169,16 @@ class Listening:
         )
         found, self._state = self._listener.detector(outputs.flatten(1).numpy(), self._state)
         return found
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    """The fields of a dataclass, numbers of NumPy as those of Python."""
+    return dataclasses.asdict(
+        options,
+        dict_factory=lambda fields: {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in fields
+        },
+    )
 
 
 def _front_end(values: dict[str, Any]) -> FrontEnd:

@@ -71,8 +71,9 @@ def match(
 ) -> Matching:
     """Match detections with events of the same class.
 
-    In order of time, each detection finds the earliest event of its class that is not yet found
-    and in which it lies, ``tolerance`` after its end included.
+    In order of time, of the events of its class that are not yet found each detection finds the
+    one that ends first of those in which it lies, ``tolerance`` after their ends included. No other
+    way to match finds more events.
 
     Args:
         detections: of a detector.
@@ -93,7 +94,7 @@ def match(
             f"detection.match: seconds must be positive and tolerance at least 0, got {seconds!r} "
             f"and {tolerance!r}. Pass the length of the recording."
         )
-    waiting = sorted(events, key=lambda event: (event.start, event.end))
+    waiting = sorted(events, key=lambda event: (event.end, event.start))
     hits: list[tuple[Event, Detection]] = []
     alarms: list[Detection] = []
     for found in sorted(detections, key=lambda detection: detection.time):

@@ -38,16 +38,17 @@ class RawStream:
         self._stream, self._resampler = stream, Resampler(rate, wanted)
         self.left = 0
 
-    def blocks(self, samples: int) -> Iterator[NDArray[np.float64]]:
-        """What has arrived, at most so many samples of the stream at once, until it ends."""
+    def blocks(self, samples: int) -> Iterator[NDArray[np.float32]]:
+        """What has arrived, about so many samples at the rate wanted or fewer at once."""
+        most = max(1, samples * self._resampler.before // self._resampler.after)
         state, taken, given = self._resampler.initial(), 0, 0
-        for block in self._arriving(samples):
+        for block in self._arriving(most):
             out, state = self._resampler(block, state)
             taken, given = taken + len(block), given + len(out)
-            yield out
+            yield out.astype(np.float32)
         rest = self._resampler.finish(state, taken, given)
         if len(rest):
-            yield rest
+            yield rest.astype(np.float32)
 
     def _arriving(self, samples: int) -> Iterator[NDArray[np.float64]]:
         read = getattr(self._stream, "read1", self._stream.read)

@@ -67,7 +67,7 @@ def convert(
     Args:
         model: ``torch.nn.Sequential`` of Linear, Conv1d, Conv2d, BatchNorm, ReLU, MaxPool2d,
             AvgPool2d, Flatten and Dropout, on one device; or a network of `IF` whose `Twin` was
-            trained, by ``Proxy(substituted=False)`` say. Not changed.
+            trained, by ``Proxy(substituted="nothing")`` say. Not changed.
         x: a batch to calibrate on, (batch, *features), in the range that the current will have.
         dt: time step of the spiking network, s.
         percentile: which of a layer's positive activations becomes one spike a step; 100 for the
@@ -109,7 +109,7 @@ def convert(
 
 
 def _check_options(percentile: float, shift_over: int | None) -> None:
-    if not 0 < percentile <= 100:
+    if not isinstance(percentile, int | float) or not 0 < percentile <= 100:
         raise ParameterError(
             f"convert: percentile must be above 0 and at most 100, got {percentile!r}. "
             "Use 99.9, or 100 for the largest activation."

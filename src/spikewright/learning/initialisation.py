@@ -19,16 +19,32 @@ from spikewright.connections import (
     StepDropout,
     SumPool2d,
 )
+from spikewright.connections.place import Place
+from spikewright.connections.repeat import Repeat
+from spikewright.connections.select import Select
 from spikewright.connections.shared import Shared
+from spikewright.connections.total import Total
 from spikewright.engine.checks import check_sequence
 from spikewright.engine.layer import Layer
-from spikewright.errors import ParameterError
+from spikewright.errors import ParameterError, nearest
 from spikewright.network import INPUT, Network, sum_inputs
 
 DEFAULT_RATE = 0.05
 _STEPS = 24
 _RANGE = (-12.0, 24.0)
-_SCALES = (AvgPool2d, Delay, Dropout, Flatten, MaxPool2d, StepDropout, SumPool2d)
+_SCALES = (
+    AvgPool2d,
+    Delay,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+    Place,
+    Repeat,
+    Select,
+    StepDropout,
+    SumPool2d,
+    Total,
+)
 """Layers whose output grows by a factor if their input does; weights are scaled through them."""
 
 
@@ -53,7 +69,7 @@ def aim_rates(
         The rate that each layer now has whose connections are fresh.
 
     Raises:
-        ParameterError: a rate outside its range.
+        ParameterError: a rate outside its range, or of a layer that is not there.
         ShapeError: ``x`` does not fit the network.
 
     >>> from spikewright import LI, LIF, Linear, Sequential
@@ -62,11 +78,7 @@ def aim_rates(
     >>> abs(rates["1_lif"] - 0.1) < 0.01
     True
     """
-    for one in rate.values() if isinstance(rate, Mapping) else (rate,):
-        if not 0 < one < 1:
-            raise ParameterError(
-                f"aim_rates: rate must be between 0 and 1 spikes a step, got {one!r}. Use 0.05."
-            )
+    _check_rate(network, rate)
     if isinstance(x, SpikeTimes):
         x = network.to_floating(x)
     check_sequence("aim_rates", x, network.shape)
@@ -96,6 +108,20 @@ def _undisturbed(network: Network, x: Tensor) -> Iterator[None]:
         yield
     for buffer, before in buffers:
         buffer.copy_(before)
+
+
+def _check_rate(network: Network, rate: float | Mapping[str, float]) -> None:
+    each = rate if isinstance(rate, Mapping) else {None: rate}
+    for name, one in each.items():
+        if name is not None and name not in network.layers:
+            raise ParameterError(
+                f"aim_rates: rate must name layers of the network, got {name!r}. "
+                f"{nearest(name, network.layers)}"
+            )
+        if not 0 < one < 1:
+            raise ParameterError(
+                f"aim_rates: rate must be between 0 and 1 spikes a step, got {one!r}. Use 0.05."
+            )
 
 
 def _scalable(network: Network, name: str) -> list[Layer]:

@@ -34,8 +34,8 @@ class DeepR:
     weights beside zero keeps those.
 
     Args:
-        density: share of active connections, in (0, 1]; one for each `AllToAll` connection of the
-            network, or by the names of those to rewire: ``{"1_recurrent.connection": 0.2}``.
+        density: share of active connections, in (0, 1]; one for each trained `AllToAll` connection
+            of the network, or by the names of those to rewire: ``{"1_recurrent.connection": 0.2}``.
         l1: pull of the active weights to zero, in units of a gradient.
         temperature: of the noise of the active weights.
         signs: Dale's law: for connections by name the sign, +1 or -1, of all that leaves each of
@@ -90,8 +90,8 @@ class DeepR:
         known = dict(_connections(network))
         named = [*(self.density if isinstance(self.density, Mapping) else ()), *self.signs]
         problems = [
-            f"layer {name!r}: DeepR rewires it, but it is no all-to-all connection. "
-            f"{nearest(name, known)}"
+            f"layer {name!r}: DeepR rewires it, but it is no all-to-all connection that is "
+            f"trained. {nearest(name, known)}"
             for name in named
             if name not in known
         ]
@@ -190,9 +190,9 @@ _NODES = "nodes."
 
 
 def _connections(network: Network) -> Iterator[tuple[str, AllToAll]]:
-    """Those that have a matrix, by name."""
+    """Those that have a matrix that may change, by name."""
     for name, module in network.named_modules():
-        if isinstance(module, AllToAll):
+        if isinstance(module, AllToAll) and module.weight.requires_grad:
             yield name.removeprefix(_NODES), module
 
 

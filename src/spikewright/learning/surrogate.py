@@ -165,6 +165,8 @@ class Surrogate:
         parameters = trainable(network)
         x = network.to_floating(batch.x)
         if self.rewiring is not None:
+            if network.shape is None:
+                network.build(x.shape[2:])
             rule_state = self.rewiring.take_up(network, rule_state)
         for parameter in parameters.values():
             parameter.grad = None

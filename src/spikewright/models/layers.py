@@ -135,6 +135,16 @@ def check_longer_than_step(where: str, dt: float, times: dict[str, float]) -> No
             )
 
 
+def check_thresholds(where: str, thresholds: dict[str, float]) -> None:
+    """Raise ParameterError unless each threshold is positive and finite."""
+    for name, value in thresholds.items():
+        if not 0 < value < float("inf"):
+            raise ParameterError(
+                f"{where}: {name} must be positive and finite, got {value!r}. "
+                f"Pass for example {name}=1.0."
+            )
+
+
 def check_numbers(where: str, name: str, values: Sequence[int]) -> tuple[int, ...]:
     """Return whole numbers from 1, at least one, as a tuple, else raise ParameterError."""
     whole = [isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values]

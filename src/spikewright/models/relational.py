@@ -9,6 +9,7 @@ from spikewright.connections import Dropout, Linear, Recurrent
 from spikewright.connections.base import positive
 from spikewright.connections.pairs import Pairs
 from spikewright.connections.place import Place
+from spikewright.connections.repeat import Repeat
 from spikewright.connections.select import Select
 from spikewright.connections.shared import Shared
 from spikewright.connections.total import Total
@@ -25,10 +26,11 @@ class RelationalNetwork(Graph):
 
     answer = f(gain * sum over i <= j of g(s_i, s_j, q))
 
-    One encoder for all sentences, one for the question, one function g for all pairs: layers of
-    spiking neurons whose weights all places share. The gate of a row cues its encoder, and what
-    the encoder says reaches g while the gate is open; a sentence whose gate stays closed takes no
-    part in anything, whatever stands in its row.
+    One encoder for all sentences, which hears the question with each of them, one for the
+    question, one function g for all pairs: layers of spiking neurons whose weights all places
+    share. The gate of a row cues its encoder, and what the encoder says reaches g while the gate
+    is open; a sentence whose gate stays closed takes no part in anything, whatever stands in its
+    row.
 
     Args:
         sentences: rows of the story, S; the input has one more, the question.
@@ -42,6 +44,9 @@ class RelationalNetwork(Graph):
         neurons: makes those of a layer of g or f; `LIF` by default.
         readout: makes the membranes that answer; `LI` by default.
         recurrent: whether the neurons of an encoder reach each other.
+        asked: whether the question's words reach the encoders of the sentences too, through
+            weights of their own, so that a sentence is read for what it says about the question.
+            Published: not.
         dropout: share of the sum over pairs and of each layer of f that is silenced in training.
         gain: factor on the sum over pairs, to make up for their number.
         dt: time step, s.
@@ -74,6 +79,7 @@ class RelationalNetwork(Graph):
         neurons: Make = LIF,
         readout: Make = LI,
         recurrent: bool = True,
+        asked: bool = True,
         dropout: float = 0.0,
         gain: float = 1.0,
         dt: float = 1e-3,
@@ -99,8 +105,11 @@ class RelationalNetwork(Graph):
             **_answer((relation[-1], *answer, classes), (neurons, readout), dropout),
         }
         branches = [*encoders, gates]
-        layers = {name: layer for part in (*branches, head) for name, layer in part.items()}
+        question = _asked(sentences, inputs, encoder) if asked else {}
+        parts = (question, *branches, head)
+        layers = {name: layer for part in parts for name, layer in part.items()}
         edges = [edge for part in branches for edge in pairwise([INPUT, *part, "pairs"])]
+        edges += pairwise([INPUT, *question, "sentence"] if asked else [])
         super().__init__(layers, [*edges, *pairwise(head)], dt=dt, shape=(rows, inputs + 1))
 
 
@@ -115,6 +124,15 @@ def _encoder(
         f"{name}_in": Shared(Linear(inputs + 1, encoder, bias=False)),
         name: Shared(cells),
         f"{name}_place": Place((all_rows, encoder + 1), at=(rows[0], 0)),
+    }
+
+
+def _asked(sentences: int, inputs: int, encoder: int) -> dict[str, Layer]:
+    """From the question's words to the encoder of each sentence."""
+    return {
+        "asked_row": Select((sentences, sentences + 1), None),
+        "asked_in": Shared(Linear(inputs + 1, encoder, bias=False)),
+        "asked": Repeat(sentences),
     }
 
 

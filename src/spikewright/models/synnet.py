@@ -17,6 +17,7 @@ from spikewright.models.layers import (
     check_longer_than_step,
     check_numbers,
     check_output,
+    check_thresholds,
     check_trainable,
     cuba_lif,
     readout,
@@ -102,6 +103,8 @@ class SynNet(Sequential):
         check_longer_than_step("SynNet", dt, times)
         check_output("SynNet", output)
         _check_threshold_out(output, threshold_out)
+        last_threshold = 1.0 if threshold_out is None else threshold_out
+        check_thresholds("SynNet", {"threshold": threshold, "threshold_out": last_threshold})
 
         def fit(tau: float) -> float:
             return bit_shift_tau(tau, dt) if round_taus else tau
@@ -118,7 +121,7 @@ class SynNet(Sequential):
             inputs = neurons
         last = torch.tensor(fit(tau_out))
         layers["linear_out"] = scaled_linear(inputs, outputs, last, dt)
-        layers["out"] = readout(output, fit(tau_mem), fit(tau_out), dt, threshold_out or 1.0)
+        layers["out"] = readout(output, fit(tau_mem), fit(tau_out), dt, last_threshold)
         super().__init__(layers, dt=dt)
 
 

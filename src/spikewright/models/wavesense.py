@@ -17,6 +17,7 @@ from spikewright.models.layers import (
     Output,
     check_longer_than_step,
     check_output,
+    check_thresholds,
     cuba_lif,
     multi_synapse_lif,
     readout,
@@ -104,6 +105,7 @@ class WaveSense(Graph):
         check_dt("WaveSense", dt)
         _check_dilations(dilations)
         check_output("WaveSense", output)
+        check_thresholds("WaveSense", {"threshold": threshold})
         taus = {"tau_base": tau_base, "tau_mem": tau_mem, "tau_out": tau_out}
         check_longer_than_step("WaveSense", dt, taus)
         parts = _Parts(dt, tau_base, tau_mem, round_taus, spiking_options(threshold, max_spikes))

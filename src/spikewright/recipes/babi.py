@@ -41,7 +41,7 @@ def of_task(task: int) -> str:
 class BabiSettings(RunSettings):
     """Stories, network and training."""
 
-    epochs: int = Field(60, ge=1)
+    epochs: int = Field(120, ge=1)
     """passes over the training questions"""
     batch_size: int = Field(32, ge=1)
     """questions a step"""
@@ -73,7 +73,7 @@ class BabiSettings(RunSettings):
     """neurons of each layer of g"""
     answer: tuple[int, ...] = (64,)
     """neurons of each layer of f"""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
     """share of the inputs of f's layers that is silenced in training"""
     gain: float = Field(0.1, gt=0)
     """factor on the sum over pairs"""
@@ -87,7 +87,7 @@ class BabiSettings(RunSettings):
     """time constant of the membranes of g and f, s"""
     width: float = Field(1.0, gt=0)
     """of the surrogate, in thresholds"""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(4e-3, gt=0)
     """of AdamW, at the start; falls to zero along a cosine"""
     weight_decay: float = Field(0.0, ge=0)
     """of AdamW"""

@@ -11,15 +11,15 @@ from pydantic import Field
 
 import spikewright as sw
 from spikewright.errors import SettingsError
-from spikewright.recipes.core.hardware import Deployment
 from spikewright.recipes.core.run import Outcome
 from spikewright.recipes.core.sound import (
+    SIZES,
     SoundRecipe,
     SoundSettings,
+    over_latency,
     streamed,
     streaming_metrics,
 )
-from spikewright.recipes.core.sweep import Sweep
 
 
 class FolderSettings(SoundSettings):
@@ -27,8 +27,6 @@ class FolderSettings(SoundSettings):
 
     path: str | None = None
     """the folder with a folder of recordings for each class"""
-    target: str | None = None
-    """where the network goes, such as xylo-audio2; nowhere if not set"""
     length: float = Field(1.0, gt=0)
     """length that clips are brought to, s"""
     window: float | None = Field(None, gt=0)
@@ -46,21 +44,9 @@ class Folder(SoundRecipe[FolderSettings]):
 
     title = "Recordings in a folder"
     Settings = FolderSettings
-    sizes = {  # noqa: RUF012 - a constant
-        "small": {},
-        "full": {"epochs": 300, "copies": 32, "hidden": (64, 64, 64)},
-    }
+    sizes = SIZES
     seeds = {"small": 1, "full": 1}  # noqa: RUF012 - a constant
-    sweeps = (
-        Sweep(
-            "Accuracy over latency",
-            "time since the sound began, s",
-            "accuracy, %",
-            {"network": "after {x} s, %"},
-            "Test clips one after the other in one stream, the state never reset; the decision is "
-            "the class with the largest mean output since the clip began.",
-        ),
-    )
+    sweeps = (over_latency({"network": ""}),)
 
     def outputs(self, settings: FolderSettings) -> int:
         return len(self.data(settings).classes)
@@ -83,11 +69,6 @@ class Folder(SoundRecipe[FolderSettings]):
             window=settings.window,
             on_error=settings.on_error,
         )
-
-    def deployments(self, settings: FolderSettings) -> tuple[Deployment, ...]:
-        if settings.target is None:
-            return ()
-        return (Deployment(settings.target, settings.target, "quantised, on the target's twin"),)
 
     def explore(self, outcome: Outcome) -> dict[str, float]:
         seconds = outcome.parts.data.steps * outcome.parts.data.dt

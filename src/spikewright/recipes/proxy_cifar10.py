@@ -35,6 +35,10 @@ class ProxyCIFAR10Settings(ProxySettings):
     """of the convolutions with 3 x 3 pixels; 0 is max-pooling of 2 x 2"""
     norm: bool = True
     """batch norm behind each convolution, instead of a bias"""
+    substituted: Literal["output", "layers"] = "output"
+    """what spikes replace in the twin: its output, as published, or every layer of neurons"""
+    learning_rate: float = Field(1e-4, gt=0)
+    """of Adam, at the start, as published; 1e-3 silences the output within an epoch"""
     padding: int = Field(4, ge=0)
     """zeros around an image that a random window of its size is cut from while training"""
     flip: bool = True
@@ -55,12 +59,12 @@ class ProxyCIFAR10(ProxyRecipe[ProxyCIFAR10Settings]):
             "validation": 5000,
             "channels": (256, 256, 256, POOL, 512, 512, 512, POOL, 1024, 1024, POOL),
             "dense": (1024,),
+            "bias": False,
             "dropout": 0.2,
             "rate": None,
             "steps": 60,
             "epochs": 200,
             "batch_size": 100,
-            "learning_rate": 1e-4,
             "weight_decay": 1e-6,
             "lengths": (8, 15, 30, 60, 120),
         },

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 import spikewright as sw
 from spikewright.coding import Constant
@@ -30,6 +30,12 @@ PAPER = "Kheradpisheh et al. 2022"
 class ProxyFashionSettings(ProxySettings):
     """Data, network, training and comparison."""
 
+    epochs: int = Field(12, ge=1)
+    """passes over the training images"""
+    channels: tuple[NonNegativeInt, ...] = (32, POOL, 64, POOL)
+    """of the convolutions with 3 x 3 pixels; 0 is max-pooling of 2 x 2"""
+    dense: tuple[PositiveInt, ...] = (256,)
+    """neurons of the layers behind them, without the output"""
     learning_rate: float = Field(3e-3, gt=0)
     """of Adam, at the start"""
     crop: int = Field(0, ge=0)
@@ -46,6 +52,8 @@ class ProxyFashion(ProxyRecipe[ProxyFashionSettings]):
         "full": {
             "channels": (128, 128, POOL, 128, POOL),
             "dense": (2560, 1152, 256),
+            "bias": False,
+            "substituted": "output",
             "norm": True,
             "v_threshold": 2.0,
             "reset": "to_value",

@@ -24,8 +24,10 @@ RATE = 8000
 class SpokenDigitsSettings(WordSettings):
     """Those of all words, with other defaults for training."""
 
-    epochs: int = Field(24, ge=1)
+    epochs: int = Field(80, ge=1)
     """passes over the training clips"""
+    copies: int = Field(4, ge=1)
+    """versions of each clip to train on"""
     dropout: float = Field(0.05, ge=0, lt=1)
     """share of the blocks' spikes that is left out in training"""
     scale: float = Field(3.0, gt=0)

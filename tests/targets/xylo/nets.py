@@ -58,12 +58,14 @@ def recurrent() -> sw.Network:
     return sw.Sequential(layers, dt=DT, shape=(5,)).eval()
 
 
-def residual(delay: int = 1) -> sw.Network:
-    """Spikes of two layers added up before the same weights, late ones as on the chip."""
+def residual(delay: int = 1, wide: int = 6, narrow: int = 4) -> sw.Network:
+    """Spikes of two wide layers added up before the same weights, late ones as on the chip."""
     torch.manual_seed(2)
     layers: dict[str, sw.Layer] = {
-        "in": linear(5, 6, 0.3), "first": cells(), "up": linear(6, 6, 0.3), "second": cells(),
-        "w": linear(6, 4, 0.3), "third": cells(), "last": linear(4, 3, 0.3), "out": out(),
+        "in": linear(5, wide, 0.3), "first": cells(),
+        "up": linear(wide, wide, 0.3), "second": cells(),
+        "w": linear(wide, narrow, 0.3), "third": cells(),
+        "last": linear(narrow, 3, 0.3), "out": out(),
     }  # fmt: skip
     edges = [("input", "in"), ("in", "first"), ("first", "up"), ("up", "second"), ("first", "w")]
     late = "second"

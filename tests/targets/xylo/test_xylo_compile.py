@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import spikewright as sw
+from spikewright.compiler.software.observe import observe
 from spikewright.engine.forward import forward_by
 from spikewright.errors import CompileError, ParameterError, ProgramError
 from spikewright.models import SynNet, bit_shift_tau
@@ -18,7 +19,8 @@ from spikewright.targets.xylo.chips import CHIPS
 from spikewright.targets.xylo.configuration import Configuration
 from spikewright.targets.xylo.cycles import cycles
 from spikewright.targets.xylo.file import read_configuration, write_configuration
-from spikewright.targets.xylo.lowering.configure import dash
+from spikewright.targets.xylo.lowering.configure import dash, factor
+from spikewright.targets.xylo.lowering.search import peak
 from spikewright.targets.xylo.twin.plain import run_plain
 from targets.xylo import nets
 
@@ -86,6 +88,33 @@ def test_layers_added_up_before_the_same_weights_share_them() -> None:
     assert other.configuration.weights_rec[0, :6, 12:].any()
     assert one.choice.shifts == other.choice.shifts
     assert torch.equal(with_alias.run(x), without.run(x))
+
+
+def test_spikes_that_an_alias_hands_on_are_no_part_of_the_fan_out() -> None:
+    network = nets.residual(0, wide=40, narrow=30)
+    assert compiled(network).used["fan-out"] == 40
+    with pytest.raises(CompileError, match="70 targets a neuron"):
+        compiled(network, aliases=False)
+
+
+@pytest.mark.parametrize("kind", ["membrane", "spikes"])
+def test_what_the_currents_of_outputs_reach_follows_from_their_membranes(kind: str) -> None:
+    network, x = nets.stack(kind), nets.events()
+    artefact: Any = compiled(network).artefact
+    out, seen = artefact.want.out, observe(artefact.program, x).seen
+    spikes, weight = seen["second"].spikes, network.layers["w"].weight
+    assert spikes is not None
+    arrived = (spikes @ weight.T).detach().double().numpy()
+    i, most = np.zeros_like(arrived[0]), np.zeros(3)
+    for now in arrived:
+        most = np.maximum(most, np.abs(i + now).max(0))
+        i = out.decay_syn[:, 0] * (i + now)
+    v = seen["out"].v
+    assert v is not None
+    highest = np.abs(v.numpy()).max((0, 1)) + (1.0 if out.spiking else 0.0)
+    currents = most * factor(out)[:, 0]
+    assert (currents > 0).all()
+    np.testing.assert_allclose(peak(out, seen), np.maximum(highest, currents), rtol=1e-5)
 
 
 def test_spikes_that_come_late_are_said_and_a_delay_makes_it_right() -> None:
@@ -179,6 +208,7 @@ def test_a_configuration_is_written_and_read_again(tmp_path: Path) -> None:
         ({"weights_out": [[500] * 3] * 10}, "weights_out must be from -127 to 127"),
         ({"weights_out": []}, "ValueError"),
         ({"shifts": {"input": 8, "recurrent": 0, "output": 0}}, "0 to 7"),
+        ({"shifts": {"input": 2.7, "recurrent": 0, "output": 0}}, "whole numbers"),
         ({"dt": 0.0}, "positive, finite time"),
         ({"hidden": {}}, "KeyError"),
     ],

@@ -8,6 +8,7 @@ other networks as well.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import torch
 from spikewright.benches.core.xylosim import VARIABLE, Xylosim, interpreter
 from spikewright.benches.xylo import case
 from spikewright.targets.xylo.chips import MOST_STATE
-from spikewright.targets.xylo.configuration import Configuration, Whole
+from spikewright.targets.xylo.configuration import Configuration, Population, Shifts, Whole
 from spikewright.targets.xylo.twin.plain import Run, decay, run_plain
 from spikewright.targets.xylo.twin.twin import Shown, Twin, TwinState
 from targets.xylo.chips_at_random import clips, configuration
@@ -88,6 +89,55 @@ def test_a_run_in_two_parts_is_one_run(seed: int) -> None:
     assert torch.equal(torch.cat([first.spikes, second.spikes]), whole.spikes)
     assert torch.equal(torch.cat([first.out, second.out]), whole.out)
     assert torch.equal(last.hidden.neuron.v, end.hidden.neuron.v)
+
+
+def by_hand(weights_in: list[list[int]], shift: int = 0, alias: list[int] | None = None) -> Any:
+    """Neurons with thresholds of 5 that lose half in a step; the last one reaches an output."""
+    given = np.array([weights_in])
+    n = given.shape[2]
+
+    def cells(count: int, threshold: int) -> Population:
+        ones = np.ones(count, dtype=np.int64)
+        return Population(ones, ones[:, None], threshold * ones, 0 * ones)
+
+    out = np.zeros((n, 2), dtype=np.int64)
+    out[-1, 0] = 1
+    aliases = np.array(alias or [-1] * n)
+    parts = (given, np.zeros((1, n, n), dtype=np.int64), out, Shifts(shift), aliases)
+    return Configuration("xylo-audio2", 1e-3, cells(n, 5), cells(2, 1000), *parts)
+
+
+def test_events_that_aliases_fill_are_cut_where_a_run_in_two_parts_is_parted_too() -> None:
+    c = by_hand([[100, 100, 0]], alias=[2, 2, -1])
+    x = np.array([2, 0, 0]).reshape(3, 1, 1)
+    # i = 200 - 100 = v: neurons 0 and 1 fire 20 times, and 31 of these 40 are handed on by neuron 2
+    run, _ = run_plain(c, x)
+    assert run.events[0, 0].tolist() == [20, 20, 31]
+    _, state = run_twin(c, x[:1])
+    shown, _ = run_twin(c, x[1:], state)
+    assert shown.v_out is not None
+    assert int(run.v_out[1, 0, 0]) == 16  # 31 - 15
+    np.testing.assert_array_equal(shown.v_out.numpy(), run.v_out[1:])
+
+
+def test_a_number_that_leaves_its_range_in_a_step_is_counted_once() -> None:
+    c = by_hand([[127, 127], [127, 127]], shift=7)
+    x = np.full((4, 1, 2), 15)
+    # 15 x 127 x 128 is too much for the current, and each step's second input finds it full
+    shown, _ = run_twin(c, x)
+    run, _ = run_plain(c, x)
+    assert run.clipped[0].tolist() == [[1, 1]]
+    np.testing.assert_array_equal(shown.clipped.numpy(), run.clipped.sum(0))
+
+
+def test_a_training_in_half_precision_leaves_the_twin_exact() -> None:
+    c = configuration(0)
+    x = clips(0, c)
+    whole, _ = run_twin(c, x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        shown, _ = run_twin(c, x)
+    assert torch.equal(shown.v, whole.v)
+    assert torch.equal(shown.v_out, whole.v_out)
 
 
 def test_most_networks_at_ease_need_no_second_run() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from spikewright import seeding
 from spikewright.engine.checks import check_finite, check_sequence
 from spikewright.engine.forward import refuse_program
+from spikewright.errors import ParameterError
 from spikewright.learning.checks import Checked
 from spikewright.learning.desire.chain import Chain, chain_of, requirements
 from spikewright.learning.desire.passes import Array, Spikes, counts, forward, learn
@@ -80,6 +81,11 @@ class Desire(Checked):
     def __post_init__(self) -> None:
         self.check_range("learning_rate", 0, "positive")
         self.check_range("margin", 0, "zero or positive")
+        if self.margin != int(self.margin):
+            raise ParameterError(
+                f"learning.Desire: margin must be a whole number of steps, got {self.margin!r}. "
+                "Leave its fraction out."
+            )
         self.check_range("output_gate", 0, "zero or positive")
         self.check_range("hidden_gate", 0, "positive")
         if self.fall is not None:

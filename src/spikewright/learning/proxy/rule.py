@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from spikewright.borrow import in_mode
-from spikewright.errors import ParameterError
+from spikewright.errors import ParameterError, nearest
 from spikewright.learning.doctor import Diagnosis
 from spikewright.learning.losses import CrossEntropy, Loss, RateMSE, SpikeCountMSE
 from spikewright.learning.optimisation import (
@@ -33,6 +33,7 @@ from spikewright.learning.rule import Batch, Metrics, RuleState
 from spikewright.network import Network
 
 OPTIONS = ("loss", "saturating", "freeze_after", "steps_at_once", "substituted")
+Substituted = Literal["nothing", "output", "layers"]
 LOSSES = (SpikeCountMSE, RateMSE, CrossEntropy)
 HALF = (torch.float16, torch.bfloat16)
 
@@ -58,15 +59,20 @@ class Proxy:
         freeze_after: training steps after which batch norms of both networks use their running
             statistics; ``None`` for never. Published: those of one epoch.
         steps_at_once: time steps that are in memory together.
-        substituted: ``False`` trains and measures the twin alone, by backpropagation: the ReLU
-            network that `spikewright.learning.conversion` starts from.
+        substituted: what of the twin the spikes replace. ``"output"`` is as published.
+            ``"layers"`` replaces the activations of every layer of neurons by its rates, so that
+            weights are changed by the spikes that reached them and the twin cannot drift from the
+            network (tandem learning). ``"nothing"`` trains and measures the twin alone, by
+            backpropagation: the ReLU network that `spikewright.learning.conversion` starts from.
         optimisation: an `Optimisation`, or give its fields: ``learning_rate=1e-4``.
 
     Raises:
         ParameterError: an option is unknown or outside its range.
 
     Source: Kheradpisheh, Mirsadeghi and Masquelier 2022, "Spiking neural networks trained via
-    proxy", IEEE Access 10:70769 (arXiv:2109.13208).
+    proxy", IEEE Access 10:70769 (arXiv:2109.13208). Rates in every layer: Wu et al. 2021, "A
+    tandem learning rule for effective training and rapid inference of deep spiking neural
+    networks", IEEE TNNLS.
 
     >>> from spikewright import IF, Linear, Sequential
     >>> _ = torch.manual_seed(0)
@@ -88,7 +94,7 @@ class Proxy:
         saturating: bool = True,
         freeze_after: int | None = None,
         steps_at_once: int = STEPS_AT_ONCE,
-        substituted: bool = True,
+        substituted: Substituted = "output",
         optimisation: Optimisation | None = None,
         **fields: Any,
     ) -> None:
@@ -102,6 +108,11 @@ class Proxy:
         self.saturating = saturating
         self.freeze_after = _checked("freeze_after", freeze_after, 0)
         self.steps_at_once = _checked("steps_at_once", steps_at_once, 1) or STEPS_AT_ONCE
+        if substituted not in get_args(Substituted):
+            raise ParameterError(
+                f"Proxy: substituted must be one of {', '.join(get_args(Substituted))}, got "
+                f"{substituted!r}. {nearest(str(substituted), get_args(Substituted))}"
+            )
         self.substituted = substituted
 
     def __repr__(self) -> str:
@@ -140,7 +151,8 @@ class Proxy:
         """Loss, accuracy, rates, ties and predictions of ``batch``; see `Rule.evaluate`.
 
         ``ties``: share of samples of which several classes have the most spikes;
-        ``twin_accuracy``: of the twin with the outputs of its own ReLUs.
+        ``twin_accuracy``: of the twin by its own output, which with ``substituted="layers"`` is
+        its last product of the spikes.
         """
         with in_mode(network, training=False), torch.no_grad():
             _, metrics, _ = self.loss_and_metrics(network, batch, rule_state)
@@ -157,13 +169,18 @@ class Proxy:
     ) -> tuple[Tensor, dict[str, Any], Statistics]:
         """The loss with its graph, what was measured, and the twin's statistics after the batch."""
         x = network.to_floating(batch.x)
-        fired = run_spiking(network, x, self.steps_at_once) if self.substituted else None
+        fired = None
+        if self.substituted != "nothing":
+            fired = run_spiking(network, x, self.steps_at_once)
         statistics = {
             name: {field: value.clone() for field, value in own.items()}
             for name, own in rule_state["statistics"].items()
         }
         masks = None if fired is None else fired.state
-        y = Twin(network, statistics, self.saturating)(one_step(x), masks)
+        rates = None
+        if fired is not None and self.substituted == "layers":
+            rates = {name: counts / fired.steps for name, counts in fired.counts.items()}
+        y = Twin(network, statistics, self.saturating)(one_step(x), masks, rates)
         y = y.float() if y.dtype in HALF else y
         output = y if fired is None else substitute(y, self._output(fired))
         loss = self.loss(output.unsqueeze(0), output, batch.y)

@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from spikewright.connections import BatchNorm, Dropout
 from spikewright.engine.layer import Layer, State
+from spikewright.learning.proxy.output import substitute
 from spikewright.network import INPUT, Network, sum_inputs
 from spikewright.neurons import IF
 
@@ -60,16 +61,28 @@ class Twin(nn.Module):
         self.statistics = copy_statistics(network) if statistics is None else statistics
         self.saturating = saturating
 
-    def forward(self, x: Tensor, masks: Mapping[str, State] | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        masks: Mapping[str, State] | None = None,
+        rates: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """The output for ``x`` (batch, *features), (batch, classes)."""
-        return self.run(x, masks)[next(reversed(self.network.layers))]
+        return self.run(x, masks, rates)[next(reversed(self.network.layers))]
 
-    def run(self, x: Tensor, masks: Mapping[str, State] | None = None) -> dict[str, Tensor]:
+    def run(
+        self,
+        x: Tensor,
+        masks: Mapping[str, State] | None = None,
+        rates: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """The output of every layer by name, (batch, *n).
 
         Args:
             x: one step of a constant current, (batch, *features).
             masks: of the layers of `Dropout`, for those that the spiking network drew.
+            rates: spikes a step of hidden layers of neurons by name, (batch, *n), put in place
+                of their activations, which keep the gradient.
         """
         values: dict[str, Tensor] = {INPUT: x}
         last = next(reversed(self.network.layers))
@@ -79,6 +92,8 @@ class Twin(nn.Module):
                 rate = drive(layer, total)
                 most = layer.firing.max_spikes if self.saturating else None
                 values[name] = rate if name == last else rate.clamp(0, most)
+                if rates is not None and name != last:
+                    values[name] = substitute(values[name], rates[name])
             else:
                 state = (masks or {}).get(name) if isinstance(layer, Dropout) else None
                 values[name] = self._connect(name, layer, total, state)

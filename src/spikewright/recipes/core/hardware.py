@@ -49,6 +49,11 @@ class Loop:
     options: Mapping[str, Any]
 
 
+def save_program(program: Any, folder: Path) -> None:
+    """Write the program alone."""
+    program.save(folder)
+
+
 @dataclass(frozen=True)
 class Deployment:
     """A target for the trained network.
@@ -59,6 +64,7 @@ class Deployment:
         note: what was done to get there.
         options: of `compile`.
         loop: how to go on with it in the loop; ``None`` does not.
+        save: writes the program into a folder, and beside it what belongs to it.
     """
 
     name: str
@@ -66,6 +72,7 @@ class Deployment:
     note: str = ""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     loop: Loop | None = None
+    save: Callable[[Any, Path], None] = save_program
 
     @property
     def folder(self) -> str:
@@ -191,7 +198,7 @@ def deploy(
             done = _train_on(examiner, deployment.loop, program, place, resume, progress)
             note = f"{done.epochs} more epochs, the forward pass on it"
             stages.append(examiner.stage(f"{deployment.name}, in the loop", note, program))
-        program.save(folder / deployment.folder / PROGRAM)
+        deployment.save(program, folder / deployment.folder / PROGRAM)
     return stages
 
 

@@ -53,6 +53,8 @@ class ProxySettings(RunSettings):
     """neurons of the layers behind them, without the output"""
     norm: bool = False
     """batch norm behind each convolution, instead of a bias"""
+    bias: bool = True
+    """whether these have biases; published: not"""
     dropout: float = Field(0.0, ge=0, lt=1)
     """share of inputs of the dense layers that are silenced while training"""
     v_threshold: float = Field(1.0, gt=0)
@@ -67,6 +69,8 @@ class ProxySettings(RunSettings):
     """spikes of the right class in the loss on counts, published: 1"""
     saturating: bool = True
     """whether the twin's activations end at one spike a step; published: not"""
+    substituted: Literal["output", "layers"] = "layers"
+    """what spikes replace in the twin: its output, as published, or every layer of neurons"""
     learning_rate: float = Field(1e-3, gt=0)
     """of Adam, at the start"""
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -124,7 +128,7 @@ class ProxyRecipe(Recipe[S]):
         layers.append(sw.Flatten())
         for size in (*settings.dense, 10):
             layers += [sw.Dropout(settings.dropout)] if settings.dropout else []
-            layers.append(sw.Linear(None, size, bias=False))
+            layers.append(sw.Linear(None, size, bias=settings.bias))
             layers.append(sw.IF(v_threshold=settings.v_threshold, firing=firing))
         return sw.Sequential(*layers, dt=DT, shape=self.shape)
 
@@ -150,7 +154,7 @@ class ProxyRecipe(Recipe[S]):
             loss=_loss(settings) if settings.trained == "proxy" else CrossEntropy(),
             saturating=settings.saturating and settings.trained == "proxy",
             freeze_after=None if frozen is None else frozen * self._steps_an_epoch(settings),
-            substituted=settings.trained == "proxy",
+            substituted=settings.substituted if settings.trained == "proxy" else "nothing",
             optimisation=optimisation,
         )
 

@@ -34,10 +34,17 @@ def _page(table: Table, title: str, settings: str) -> str:
         f"# {title}\n\n"
         f"Written by `{command} --seeds {seeds} --record`; {table.seconds:.0f} s in all.\n\n"
         f"{HEAD}\n{RULE}\n" + "".join(f"{_line(row)}\n" for row in table.rows) + "\n"
-        f"## Settings\n\n```toml\n{settings}```\n\n## Environment\n\n{place}\n"
+        f"{_others(table)}## Settings\n\n```toml\n{settings}```\n\n## Environment\n\n{place}\n"
     )
 
 
 def _line(row: Row) -> str:
     met = "yes" if row.met else "no"
     return f"| {row.metric} | {row.wanted} | {row.source} | {row.ours} | {row.seeds} | {met} |"
+
+
+def _others(table: Table) -> str:
+    """What was measured besides, if anything was."""
+    lines = "".join(f"| {metric} | {ours} |\n" for metric, ours in table.others.items())
+    head = "## Also measured\n\n| metric | mean, ± sd over seeds |\n|---|---:|\n"
+    return f"{head}{lines}\n" if lines else ""

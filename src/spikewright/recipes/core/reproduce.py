@@ -47,6 +47,16 @@ class Row:
         return f"{self.value:.2f} ± {self.sd:.2f}" if self.seeds > 1 else f"{self.value:.2f}"
 
 
+def spread(values: Sequence[float]) -> str:
+    """A mean with its spread over several seeds.
+
+    >>> spread([97.0, 98.0]), spread([0.0021])
+    ('97.5 ± 0.71', '0.0021')
+    """
+    mean = f"{statistics.fmean(values):.4g}"
+    return f"{mean} ± {statistics.stdev(values):.2g}" if len(values) > 1 else mean
+
+
 @dataclass(frozen=True)
 class Table:
     """The rows of a recipe at a size, the time it took, s, and where it ran.
@@ -66,6 +76,14 @@ class Table:
         fields = asdict(self) | {"rows": [asdict(row) for row in self.rows]}
         del fields["measured"]
         return fields
+
+    @property
+    def others(self) -> dict[str, str]:
+        """What was measured besides the rows, by metric: the mean, over several seeds ± sd."""
+        named = {row.metric for row in self.rows}
+        first = self.measured[0] if self.measured else {}
+        names = [name for name in first if name not in named]
+        return {name: spread([values[name] for values in self.measured]) for name in names}
 
 
 def judge(figure: Figure, values: Sequence[float]) -> Row:

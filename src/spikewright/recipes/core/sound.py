@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
@@ -13,10 +15,14 @@ import spikewright as sw
 from spikewright import seeding
 from spikewright.audio import Augment, FrontEnd, Gain, LogEnergy, Noise, Shift, XyloFrontEnd
 from spikewright.coding import Mean
+from spikewright.compiler.program import Program
+from spikewright.detection import Detector, Listener
 from spikewright.learning import Surrogate
 from spikewright.recipes.core.baselines import CausalCNN, cnn_units
+from spikewright.recipes.core.hardware import Deployment
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.sweep import Sweep
 
 DT = 10e-3
 """Time step, s."""
@@ -24,6 +30,13 @@ HIGHEST = 16000.0
 """End of the last band of energies, Hz, or below it what the sampling rate can hold."""
 SECOND = 1.0
 """Length of the windows that are decided on one by one, s."""
+SIZES: Mapping[str, Mapping[str, Any]] = {
+    "small": {},
+    "full": {"epochs": 300, "copies": 32, "hidden": (64, 64, 64)},
+}
+"""Settings of each size."""
+AFTER = "after {x} s, %"
+"""Name of the accuracy at a latency."""
 
 
 class SoundSettings(RunSettings):
@@ -63,6 +76,12 @@ class SoundSettings(RunSettings):
     """of Adam, at the start; falls to zero along a cosine"""
     clip: float = Field(1.0, gt=0)
     """greatest norm of the gradient"""
+    target: str | None = None
+    """where SynNet goes, such as xylo-audio2; nowhere if not set"""
+    background: tuple[str, ...] = ()
+    """classes that `spikewright listen` never tells, such as noise"""
+    threshold: float = Field(0.5, gt=0, lt=1)
+    """share of a class in the softmax of the smoothed outputs from which on listening tells it"""
 
 
 S = TypeVar("S", bound=SoundSettings)
@@ -125,6 +144,35 @@ class SoundRecipe(Recipe[S], Generic[S]):
             clip=settings.clip,
         )
 
+    def deployments(self, settings: S) -> tuple[Deployment, ...]:
+        if settings.target is None or settings.model != "synnet":
+            return ()
+        note = "quantised, on the target's twin"
+        save = partial(self._save_listener, settings)
+        return (Deployment(settings.target, settings.target, note, save=save),)
+
+    def _save_listener(self, settings: S, program: Program, folder: Path) -> None:
+        """Write the program with its ear and a detector, for `spikewright listen`."""
+        detector = Detector(
+            self.data(settings).classes,
+            DT,
+            threshold=settings.threshold,
+            background=settings.background,
+        )
+        Listener(program, self.ear(settings), detector).save(folder)
+
+
+def over_latency(lines: Mapping[str, str]) -> Sweep:
+    """The curve of what `streaming_metrics` gives; ``lines``: by legend, the metrics' prefix."""
+    return Sweep(
+        "Accuracy over latency",
+        "time since the sound began, s",
+        "accuracy, %",
+        {legend: prefix + AFTER for legend, prefix in lines.items()},
+        "Test clips one after the other in one stream, the state never reset; the decision is "
+        "the class with the largest mean output since the clip began.",
+    )
+
 
 def streamed(outcome: Outcome) -> tuple[Tensor, Tensor]:
     """The outputs of all test clips, put one after the other into one stream that never ends.
@@ -179,5 +227,5 @@ def streaming_metrics(
     if windows.shape[1]:
         found["per 1 s window, %"] = share(windows.argmax(-1))
     for latency in latencies:
-        found[f"after {latency:g} s, %"] = share(sums[:, round(latency / dt) - 1].argmax(-1))
+        found[AFTER.format(x=f"{latency:g}")] = share(sums[:, round(latency / dt) - 1].argmax(-1))
     return found

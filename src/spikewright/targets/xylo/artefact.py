@@ -72,7 +72,7 @@ class OnXylo:
             if not len(x):
                 return x.new_empty(0, 1, *self.program.node(want.out.name).shape)
             events, _ = _events(x)
-            found, _, state = run_aligned(twin, want, events, state, record=not want.out.spiking)
+            found, _, state = run_aligned(twin, want, events, state)
             seen = self._seen(want.out.name, found[want.out.name], x)
             output = seen.spikes if seen.output is None else seen.output
             assert output is not None
@@ -86,7 +86,7 @@ class OnXylo:
         Raises:
             ProgramError: the network breaks a limit of the chip by now.
         """
-        broken = faults(design.program, CHIPS[self.chip])
+        broken = faults(design.program, CHIPS[self.chip], bool(self.choice.alias))
         if broken:
             raise ProgramError(
                 f"xylo.reload: the network must still fit onto the chip, got {broken[0]} "

@@ -29,6 +29,7 @@ from spikewright.targets.xylo.chips import (
 )
 from spikewright.targets.xylo.lowering.wanted import (
     Wanted,
+    aliased,
     delay,
     direct,
     is_linear,
@@ -48,18 +49,18 @@ _OPERATIONS: dict[type, tuple[str, str]] = {
 }
 
 
-def faults(program: DiscreteProgram, chip: Chip) -> list[Broken]:
-    """All limits that a program breaks before any code is chosen."""
+def faults(program: DiscreteProgram, chip: Chip, aliases: bool = True) -> list[Broken]:
+    """All limits that a program breaks before any code is chosen, with or without aliases."""
     found = [*_operations(program), *_models(program), *_biases(program), *_joins(program)]
     if not found:
         want = wanted(program)
-        found += [*_times(want), *_arrivals(want), *_sizes(program, want, chip)]
+        found += [*_times(want), *_arrivals(want), *_sizes(want, chip), *_fan_outs(want, aliases)]
     return found
 
 
-def used(program: DiscreteProgram, chip: Chip) -> dict[str, float]:
+def used(program: DiscreteProgram, chip: Chip, aliases: bool = True) -> dict[str, float]:
     """How much of the limits a program takes; nothing if the chip cannot hold its kind."""
-    if faults(program, chip):
+    if faults(program, chip, aliases):
         return {}
     want = wanted(program)
     return {
@@ -67,17 +68,15 @@ def used(program: DiscreteProgram, chip: Chip) -> dict[str, float]:
         "hidden": sum(map(len, want.hidden)),
         "outputs": len(want.out),
         "synapses": max(layer.synapses for layer in want.hidden),
-        "fan-out": max(int(count.max()) for count in fan_out(want).values()),
+        "fan-out": max(int(count.max()) for count in fan_out(want, aliases).values()),
     }
 
 
-def fan_out(want: Wanted, alias: dict[str, str] | None = None) -> dict[str, Any]:
-    """By hidden layer, how many hidden neurons each of its neurons reaches."""
-    places = want.places
-    reached = {layer.name: np.zeros((len(layer), 0), dtype=bool) for layer in want.hidden}
-    total = sum(map(len, want.hidden))
-    reached = {name: np.zeros((len(them), total), dtype=bool) for name, them in reached.items()}
-    for link in direct(want, alias or {}):
+def fan_out(want: Wanted, aliases: bool) -> dict[str, Any]:
+    """By hidden layer, how many hidden neurons each of its neurons reaches by its own weights."""
+    places, total = want.places, sum(map(len, want.hidden))
+    reached = {layer.name: np.zeros((len(layer), total), dtype=bool) for layer in want.hidden}
+    for link in direct(want, aliased(want) if aliases else {}):
         if link.source != INPUT and link.target in places:
             reached[link.source][:, places[link.target]] |= (link.weights != 0).any(0)
     return {name: them.sum(1) for name, them in reached.items()}
@@ -192,7 +191,7 @@ def _arrivals(want: Wanted) -> Iterator[Broken]:
             yield Broken(link.target, "delays", need, have, "Leave the delay out.")
 
 
-def _sizes(program: DiscreteProgram, want: Wanted, chip: Chip) -> Iterator[Broken]:
+def _sizes(want: Wanted, chip: Chip) -> Iterator[Broken]:
     first, out = want.hidden[0].name, want.out
     if want.inputs > chip.inputs:
         way = "Use fewer channels of the front end, or add some of them up."
@@ -213,7 +212,10 @@ def _sizes(program: DiscreteProgram, want: Wanted, chip: Chip) -> Iterator[Broke
     if out.synapses > 1:
         way = "Use CubaLIF or CubaLI for the last layer."
         yield Broken(out.name, "synapses", f"{out.synapses} currents an output", "1", way)
-    for name, count in fan_out(want).items():
+
+
+def _fan_outs(want: Wanted, aliases: bool) -> Iterator[Broken]:
+    for name, count in fan_out(want, aliases).items():
         if count.max() > MOST_FAN_OUT:
             need, way = f"{count.max():,} targets a neuron", "Use smaller layers or sparse weights."
             yield Broken(name, "fan-out", need, f"{MOST_FAN_OUT}", way)

@@ -63,7 +63,7 @@ def cycles(c: Configuration, p_in: float, p_hidden: float) -> float:
 
     Args:
         c: n hidden neurons that reach f others on average.
-        p_in, p_hidden: events of an input channel and of a hidden neuron in a step.
+        p_in, p_hidden: share of the input channels and of the hidden neurons with events in a step.
     """
     n, m = len(c.hidden), len(c.out)
     fan_out = float((c.weights_rec != 0).any(0).sum() / n)
@@ -78,7 +78,7 @@ def cycles(c: Configuration, p_in: float, p_hidden: float) -> float:
 
 def estimate(twin: Twin, x: Tensor) -> Estimate:
     """What a step takes with the activity of a sample, (time, batch, inputs)."""
-    shown, _ = twin.run(x, record=False, exact=False)
+    shown, _ = twin.run(x, exact=False)
     c = twin.configuration
     active = np.mean(x.numpy() > 0), np.mean(shown.spikes.numpy() > 0)
     return Estimate(cycles(c, float(active[0]), float(active[1])), cycles(c, 1, 1), c.dt)

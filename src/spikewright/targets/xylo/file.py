@@ -66,7 +66,7 @@ def _made(values: Mapping[str, Any]) -> Configuration:
     given, recurrent, output = (
         _numbers(values[name], axes) for name, axes in zip(MATRICES, (3, 3, 2), strict=True)
     )
-    shifts = Shifts(*(int(values["shifts"][name]) for name in Shifts._fields))
+    shifts = Shifts(*(int(_numbers(values["shifts"][name], 0)) for name in Shifts._fields))
     chip, dt = str(values["chip"]), float(values["dt"])
     alias = _numbers(values["alias"], 1)
     return Configuration(chip, dt, hidden, out, given, recurrent, output, shifts, alias)

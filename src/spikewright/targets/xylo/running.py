@@ -24,8 +24,6 @@ def run_aligned(
     want: Wanted,
     x: Tensor,
     state: TwinState | None = None,
-    *,
-    record: bool = True,
     exact: bool = True,
 ) -> tuple[dict[str, LayerShown], Shown, TwinState]:
     """Run a chip and move each layer back by its lag, so that step t is step t of the network.
@@ -37,16 +35,17 @@ def run_aligned(
     Args:
         x: events, (time, batch, inputs).
         state: of the chip after the steps before.
+        exact: see `Twin.run`.
 
     Returns:
         By layer what it shows at each step, all of the chip for counts, and its state.
     """
     most, steps = max(want.lags.values()), len(x)
-    shown, after = twin.run(x, state, record, exact)
+    shown, after = twin.run(x, state, exact=exact)
     more = shown
     if most:
         silence = x.new_zeros(most, *x.shape[1:])
-        behind, _ = twin.run(silence, after, record, exact)
+        behind, _ = twin.run(silence, after, exact=exact)
         more = shown._replace(
             spikes=torch.cat([shown.spikes, behind.spikes]),
             out=torch.cat([shown.out, behind.out]),

@@ -73,7 +73,7 @@ class Xylo:
         return {"per": self.per, "aliases": self.aliases}
 
     def check(self, design: Design) -> list[Broken]:
-        found = faults(design.program, self.chip)
+        found = faults(design.program, self.chip, self.aliases)
         if not found and CHOICE not in design.extra:
             need, have = "thresholds of less than one code", "codes from 1 to 32,767"
             way = "Bring thresholds and weights nearer to each other, or use per='channel'."
@@ -81,7 +81,7 @@ class Xylo:
         return found
 
     def used(self, design: Design) -> Mapping[str, float]:
-        return used(design.program, self.chip)
+        return used(design.program, self.chip, self.aliases)
 
     def passes(self, calibration: Tensor) -> Sequence[Pass]:
         return [Search(calibration, self.chip, self.per, self.aliases)]
@@ -97,7 +97,7 @@ class Xylo:
         Raises:
             ProgramError: the values are not what an artefact of this target saves.
         """
-        if faults(design.program, self.chip):
+        if faults(design.program, self.chip, self.aliases):
             raise _unlike("a program that the chip cannot hold")
         try:
             shifts = Shifts._make(map(_whole, values["shifts"]))

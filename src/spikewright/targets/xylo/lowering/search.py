@@ -13,9 +13,9 @@ from torch import Tensor
 from spikewright.compiler.design import Design
 from spikewright.compiler.discrete import INPUT, DiscreteProgram, MatrixProduct, Node
 from spikewright.compiler.formats import Fixed, Spikes, quantised
-from spikewright.compiler.software.runnable import run_program
+from spikewright.compiler.software.observe import observe
+from spikewright.engine.forward import Observation
 from spikewright.errors import CompileError
-from spikewright.targets.core.wiring import neurons
 from spikewright.targets.xylo.check import faults
 from spikewright.targets.xylo.chips import (
     MOST_IN,
@@ -49,7 +49,7 @@ NEAR = 0.01
 ROOM = 0.7
 """Of the range of 16 bits, what the outputs of the sample may take."""
 
-Traces = Mapping[str, Mapping[str, Tensor]]
+Seen = Mapping[str, Observation]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +82,13 @@ class Search:
     def apply(self, design: Design) -> Design:
         """Set the choice, and the formats that follow from it."""
         program = replace(design.program, input_format=Spikes(MOST_IN))
-        if faults(program, self.chip):
+        if faults(program, self.chip, self.aliases):
             return design.noting(program=program)  # check says why
         want = wanted(program)
-        x = quantised(self.calibration[:, :SAMPLES], program.input_format).flatten(2)
-        traces = _traces(program, self.calibration[:, :SAMPLES])
+        sample = quantised(self.calibration[:, :SAMPLES], program.input_format)
+        seen, x = observe(program, sample).seen, sample.flatten(2)
         alias = aliased(want) if self.aliases else {}
-        scale_out, shift_out = _scale_of_outputs(want, traces, self.per)
+        scale_out, shift_out = _scale_of_outputs(want, seen, self.per)
         best: tuple[float, Choice, Twin] | None = None
         for scale, first, second in _scales(want, direct(want, alias), self.per):
             shifts = Shifts(first, second, shift_out)
@@ -97,7 +97,7 @@ class Search:
                 twin = Twin(configure(want, choice, self.chip.name, program.dt)[0])
             except CompileError:
                 continue  # a threshold is no code at this scale
-            error = _error(twin, want, x, traces)
+            error = _error(twin, want, x, seen)
             if best is None or error < best[0]:
                 best = error, choice, twin
         if best is None:
@@ -106,12 +106,6 @@ class Search:
         made = replace(program, nodes=_with_formats(program, want, choice))
         notes = _notes(want, choice, error, twin, x)
         return design.noting(*notes, program=made, extra={**design.extra, CHOICE: choice})
-
-
-def _traces(program: DiscreteProgram, x: Tensor) -> Traces:
-    """Spikes of all layers, and the output's currents and membranes."""
-    state = neurons(program.node(program.output)).step.state
-    return run_program(program, x, ("spikes", *state)).records
 
 
 def _scales(want: Wanted, links: Sequence[Link], per: Per) -> Iterator[tuple[Floats, int, int]]:
@@ -149,13 +143,12 @@ def _together(each: Floats, per: Per) -> Floats:
     return each if per == "channel" else np.full_like(each, each.max(initial=0.0))
 
 
-def _scale_of_outputs(want: Wanted, traces: Traces, per: Per) -> tuple[Floats, int]:
+def _scale_of_outputs(want: Wanted, seen: Seen, per: Per) -> tuple[Floats, int]:
     """The scale of each output, and the shift of the weights that lead there."""
     out = want.out
     weights = sum(np.abs(it.weights[0]) for it in want.links if it.target == out.name)
     largest = (weights * factor(out)[:, 0]).max(0)
-    peak = _peak(want, traces)
-    needed = peak / ROOM
+    needed = peak(want.out, seen) / ROOM
     if out.spiking:
         needed = np.maximum(needed, out.threshold)
     largest, needed = _together(largest, per), _together(needed, per)
@@ -167,22 +160,31 @@ def _scale_of_outputs(want: Wanted, traces: Traces, per: Per) -> tuple[Floats, i
     return np.minimum(full * 2.0**shift, room), shift
 
 
-def _peak(want: Wanted, traces: Traces) -> Floats:
-    """The largest current or membrane of each output in the sample, in units of the membrane."""
-    seen, out = traces[want.out.name], want.out
-    n = len(out)
-    v = seen["v"].abs().double().reshape(-1, n).amax(0).numpy()
-    i = seen["i"].abs().double().reshape(-1, n).amax(0).numpy()
+def peak(out: Layer, seen: Seen) -> Floats:
+    """The largest current or membrane of each output in the sample, in units of the membrane.
+
+    What a membrane gains in a step is its current there.
+    """
+    it = seen[out.name]
+    assert it.v is not None
+    v = it.v.double().flatten(2).numpy()
+    reached, most = v, np.abs(v).max((0, 1))
     if out.spiking:
-        v = v + out.threshold
-    return np.maximum(v, i * (factor(out) / out.decay_syn)[:, 0])
+        assert it.spikes is not None
+        reached = v + it.spikes.double().flatten(2).numpy() * out.threshold
+        most = most + out.threshold
+    before = np.concatenate([np.zeros((1, *v.shape[1:])), v[:-1]])
+    gained = np.abs(reached - out.decay_mem * before).max((0, 1))
+    return np.maximum(most, gained / (1 - 0.5 ** dash(out.decay_syn[:, 0])))
 
 
-def _error(twin: Twin, want: Wanted, x: Tensor, traces: Traces) -> float:
-    found, *_ = run_aligned(twin, want, x, record=False, exact=False)
+def _error(twin: Twin, want: Wanted, x: Tensor, seen: Seen) -> float:
+    found, *_ = run_aligned(twin, want, x, exact=False)
     wrong = total = 0.0
     for layer in want.hidden:
-        real = traces[layer.name]["spikes"].sum(0).reshape(x.shape[1], -1).double()
+        spikes = seen[layer.name].spikes
+        assert spikes is not None
+        real = spikes.sum(0).flatten(1).double()
         wrong += float((counts(found, layer.name).double() - real).abs().sum())
         total += float(real.sum())
     return wrong / max(total, 1.0)

@@ -106,20 +106,20 @@ def saturated(value: Whole) -> Whole:
 def _integrate(
     c: Configuration, p: Population, i: Whole, v: Whole, sources: list[tuple[Whole, Whole]]
 ) -> tuple[Whole, Whole, Whole]:
-    """Currents and membranes before any threshold, and how many numbers left their range."""
-    clipped = np.zeros_like(v)
+    """Currents and membranes before any threshold, and how many of them left their range."""
+    left = np.zeros_like(i, dtype=bool)
     for events, weights in sources:
         for j in np.flatnonzero(events.any(0)):
             wanted = i + events[:, j, None, None] * weights[:, j].T
             i = saturated(wanted)
-            clipped += (i != wanted).sum(-1)
+            left |= i != wanted
     i = decay(i, p.dash_syn)
     change = decay(v, p.dash_mem) - v + i.sum(-1)
     if c.kind.core > 1:
         change = saturated(saturated(change) + p.bias)
     wanted = v + change
     v = saturated(wanted)
-    return i, v, clipped + (v != wanted)
+    return i, v, left.sum(-1) + (v != wanted)
 
 
 def _fire(p: Population, v: Whole, most: int, alias: Whole | None) -> tuple[Whole, Whole, Whole]:

@@ -84,11 +84,10 @@ class Twin:
             What is shown, and the last state.
         """
         before = self.start(x.shape[1]) if state is None else state
-        with torch.no_grad(), forward_by(None):
+        with torch.no_grad(), forward_by(None), torch.autocast("cpu", enabled=False):
             shown, after = self._by_kernels(x.to(DTYPE), before, V if record else ())
-        if exact:
-            again = self._unsure(shown, after)
-            if bool(again.any()):
+            again = self._unsure(before, shown, after)
+            if exact and bool(again.any()):
                 self._run_again(x, before, (shown, after), again)
         return shown, after
 
@@ -103,11 +102,12 @@ class Twin:
         clipped = hidden_after.neuron.clipped, out_after.clipped
         return Shown(spikes, fired, traces.get("v"), seen.get("v"), *clipped), after
 
-    def _unsure(self, shown: Shown, after: TwinState) -> Tensor:
+    def _unsure(self, before: TwinState, shown: Shown, after: TwinState) -> Tensor:
         """By sample, whether its sums may depend on the order of their terms."""
         found = (after.hidden.neuron.unsure > 0).any(-1) | (after.out.unsure > 0).any(-1)
         if self._aliased:
-            events = shown.spikes @ torch.from_numpy(self._handed).to(DTYPE)
+            spikes = torch.cat([before.hidden.spikes[None], shown.spikes])
+            events = spikes @ torch.from_numpy(self._handed).to(DTYPE)
             found = found | (events > MOST_HIDDEN).any(0).any(-1)
         return found
 

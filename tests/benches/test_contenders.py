@@ -12,6 +12,8 @@ import pytest
 from spikewright.benches.core.contender import PYTHON_VARIABLE, Contender, Failed
 from spikewright.benches.core.task import Task
 from spikewright.benches.core.worker import MEMORY_VARIABLE
+from spikewright.benches.core.xylosim import VARIABLE, interpreter
+from spikewright.errors import ParameterError
 from spikewright.openmp import SPIN_COUNT, SPIN_VARIABLE
 
 TASK = Task("dense", "infer", 4, 2, (6, 5, 3), 0.5)
@@ -122,3 +124,14 @@ def test_another_interpreter_runs_the_others_but_never_ours(
     monkeypatch.setenv(PYTHON_VARIABLE, str(other))
     assert version(start("WHO")) == "the other"
     assert version(start("WHO", first="spikewright")) == "not set"
+
+
+def test_an_interpreter_that_is_not_there_is_named(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(PYTHON_VARIABLE, str(tmp_path / "none"))
+    with pytest.raises(Failed, match=r"cannot start .*none: No such file"):
+        version(start("WHO"))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(ParameterError, match=r"must name a Python interpreter, got '.*none'"):
+        interpreter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import spikewright as sw
+from spikewright.benches.xylo import case
 from spikewright.compiler.software.observe import observe
 from spikewright.engine.forward import forward_by
 from spikewright.errors import CompileError, ParameterError, ProgramError
@@ -222,6 +224,12 @@ def test_a_damaged_configuration_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ProgramError, match=fault):
         read_configuration(path)
+
+
+def test_a_neuron_that_reaches_more_than_the_chip_can_hold_is_refused() -> None:
+    c, _ = case(128)
+    with pytest.raises(ProgramError, match="reaches by its own weights must be at most 64, got"):
+        replace(c, weights_rec=np.ones_like(c.weights_rec))
 
 
 def test_the_input_must_be_events() -> None:

@@ -18,6 +18,7 @@ from spikewright.benches.core.xylosim import VARIABLE, Xylosim, interpreter
 from spikewright.benches.xylo import case
 from spikewright.targets.xylo.chips import MOST_STATE
 from spikewright.targets.xylo.configuration import Configuration, Population, Shifts, Whole
+from spikewright.targets.xylo.file import read_configuration
 from spikewright.targets.xylo.twin.plain import Run, decay, run_plain
 from spikewright.targets.xylo.twin.twin import Shown, Twin, TwinState
 from targets.xylo.chips_at_random import clips, configuration
@@ -43,12 +44,21 @@ def test_the_judge_does_what_the_simulator_did(seed: int) -> None:
 
 
 def test_the_goldens_are_active_and_saturate() -> None:
-    stored = [dict(np.load(path)) for path in GOLDENS.glob("*.npz")]
-    assert len(stored) == len(SEEDS)
+    stored = [dict(np.load(GOLDENS / f"{seed}.npz")) for seed in SEEDS]
     assert sum(int(found["events"].sum()) for found in stored) > 5000
     assert sum(int(found["out"].sum()) for found in stored) > 500
     assert any((np.abs(found["v"].astype(int)) >= MOST_STATE).any() for found in stored)
     assert any((np.abs(found["i"].astype(int)) > MOST_STATE // 2).any() for found in stored)
+
+
+def test_a_trained_network_does_on_recordings_what_the_simulator_did() -> None:
+    c = read_configuration(GOLDENS / "trained.json")
+    stored = dict(np.load(GOLDENS / "trained.npz"))
+    x = stored.pop("x").astype(np.int64)
+    assert x.shape[1] == 8
+    assert stored["events"].mean() > 0.1
+    assert_equal_to(run_plain(c, x)[0], stored)
+    np.testing.assert_array_equal(run_twin(c, x)[0].spikes.numpy(), stored["events"])
 
 
 def test_the_judge_does_what_the_simulator_does_now() -> None:

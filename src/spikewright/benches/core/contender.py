@@ -116,14 +116,19 @@ class Contender:
         folder = str(Path(spikewright.__file__).parents[1])
         program = _PROGRAM.format(folder=folder, first=self.first, module=self.module)
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - see close
-        self._process = subprocess.Popen(
-            [_python(self.first, self.module), "-P", "-c", program],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env={**_environment(), **self.variables},
-        )
+        python = _python(self.first, self.module)
+        try:
+            self._process = subprocess.Popen(
+                [python, "-P", "-c", program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                env={**_environment(), **self.variables},
+            )
+        except OSError as cause:
+            self._errors.close()
+            raise Failed(f"cannot start {python}: {cause.strerror}") from cause
         return self._process
 
     def _last_words(self) -> str:

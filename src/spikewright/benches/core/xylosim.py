@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from spikewright.benches.core.contender import PYTHON_VARIABLE, Failed
+from spikewright.errors import ParameterError
 from spikewright.targets.xylo.configuration import Configuration, Whole
 
 VARIABLE = f"{PYTHON_VARIABLE}_XYLOSIM"
@@ -20,11 +21,21 @@ WORKER = Path(__file__).with_name("xylosim_worker.py")
 
 
 def interpreter() -> str | None:
-    """The interpreter that has xylosim; ``None`` if none is named or it has not."""
+    """The interpreter that has xylosim; ``None`` if none is named or it has not.
+
+    Raises:
+        ParameterError: the one that is named cannot be started.
+    """
     python = os.environ.get(VARIABLE, os.environ.get(PYTHON_VARIABLE))
     if not python:
         return None
-    found = subprocess.run([python, "-c", "import xylosim"], capture_output=True, check=False)
+    try:
+        found = subprocess.run([python, "-c", "import xylosim"], capture_output=True, check=False)
+    except OSError as cause:
+        raise ParameterError(
+            f"bench: {VARIABLE} or {PYTHON_VARIABLE} must name a Python interpreter, got "
+            f"{python!r}: {cause.strerror}. Name one that has xylosim, or leave both out."
+        ) from cause
     return None if found.returncode else python
 
 

@@ -14,6 +14,7 @@ from spikewright.targets.xylo.chips import (
     CHIPS,
     LEAST_STATE,
     MOST_DASH,
+    MOST_FAN_OUT,
     MOST_SHIFT,
     MOST_STATE,
     MOST_WEIGHT,
@@ -172,3 +173,7 @@ def _sizes(c: Configuration) -> Iterator[Fault]:
     for name, (count, most) in have.items():
         if not 1 <= count <= most:
             yield f"{name} of {chip.title}", f"1 to {most:,}", f"{count:,}"
+    reached = (c.weights_rec != 0).any(0).sum(1).max(initial=0)
+    if reached > MOST_FAN_OUT:
+        what = "hidden neurons that one reaches by its own weights"
+        yield what, f"at most {MOST_FAN_OUT}", f"{reached:,}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikewright.audio import Augment, Foreground, Gain, Noise, Shift
+from spikewright.audio import Augment, Equaliser, Foreground, Gain, Noise, Shift
 from spikewright.errors import ParameterError
 
 SOUND = (0.1 * np.random.default_rng(0).normal(size=8000)).astype(np.float32)
@@ -31,6 +31,7 @@ def decibels(above: np.ndarray, below: np.ndarray) -> float:
         Gain(-6.0, 6.0),
         Shift(0.3),
         Foreground([BEEP], 0, 9),
+        Equaliser(3.0),
     ],
 )
 def test_the_same_seed_gives_the_same_sound_and_the_given_one_stays(change: Augment) -> None:
@@ -52,6 +53,20 @@ def test_noise_has_the_ratio_and_the_slope_asked_for(ratio: float, slope: float)
     power = np.abs(np.fft.rfft(added)) ** 2
     octaves = np.log2([power[k : 2 * k].mean() for k in (100, 200, 400, 800, 1600)])
     assert abs(np.polyfit(range(5), octaves, 1)[0] - slope) < 0.2
+
+
+def test_an_equalisers_gain_is_smooth_and_has_the_depth_asked_for() -> None:
+    found = []
+    for seed in range(200):
+        made = Equaliser(0.5)(SOUND, drawn(seed)).astype(float)
+        gain = np.fft.rfft(made)[1:-1] / np.fft.rfft(SOUND.astype(float))[1:-1]
+        assert np.abs(gain.imag).max() < 1e-3 * np.abs(gain).max()  # no sound is moved in time
+        found.append(20 * np.log10(gain.real))
+    gains = np.array(found)
+    at = (1 + np.log2(np.arange(1, 4000) / 4000) / 8).clip(min=0.0)  # over eight octaves
+    wanted = [np.sqrt(sum(np.cos(np.pi * n * u) ** 2 / n for n in range(1, 6))) / 2 for u in at]
+    assert np.abs(gains.std(0) / wanted - 1).max() < 0.2
+    assert np.abs(np.diff(gains[:, 100:])).max() < 0.1
 
 
 def test_gain_scales_and_clips() -> None:
@@ -102,6 +117,8 @@ def test_a_longer_foreground_is_cut_and_silence_adds_nothing() -> None:
     [
         (lambda: Noise(5.0, 0.0), "in that order"),
         (lambda: Gain(float("nan"), 0.0), "finite"),
+        (lambda: Equaliser(0.0), "depth must be positive"),
+        (lambda: Equaliser(1.0, octaves=-1.0), "octaves must be positive"),
         (lambda: Shift(1.5), "a share from 0 to 1"),
         (lambda: Foreground([], 0.0, 1.0), "there must be sounds"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from spikewright.audio import FrontEnd, LogEnergy, Mismatch, Resampler, XyloFrontEnd
+from spikewright.audio import FrontEnd, LogEnergy, Mismatch, Modulation, Resampler, XyloFrontEnd
 from spikewright.audio.filter_bank import band
 from spikewright.audio.xylo_front_end import CENTRES
 from spikewright.errors import ParameterError, ShapeError
@@ -17,6 +17,8 @@ EARS = [
     XyloFrontEnd(44100, dt=1e-3),
     LogEnergy(16000),
     LogEnergy(22050, dt=1.7e-3, channels=5),
+    Modulation(16000),
+    Modulation(22050, dt=1.7e-3, bands=6, groups=3, band_taus=(), total_taus=(0.01,)),
 ]
 
 
@@ -58,7 +60,7 @@ def test_a_call_leaves_its_state_and_its_samples_as_they_were(ear: FrontEnd) -> 
     assert np.array_equal(sound, kept)
 
 
-@pytest.mark.parametrize("ear", [XyloFrontEnd(16000), LogEnergy(16000)])
+@pytest.mark.parametrize("ear", [XyloFrontEnd(16000), LogEnergy(16000), Modulation(16000)])
 def test_silence_and_no_samples_are_quiet(ear: FrontEnd) -> None:
     assert isinstance(ear, FrontEnd)
     silent, state = ear(np.zeros(1600, np.float32))
@@ -211,6 +213,46 @@ def test_levels_are_those_of_scipys_filters_in_decibels() -> None:
         assert np.array_equal(frames[:, channel], np.rint(frames[:, channel]))
 
 
+def test_fluctuations_are_those_of_low_passes_worked_out_step_by_step() -> None:
+    times = {"band_taus": (0.03, 0.2), "total_taus": (0.05,)}
+    ear = Modulation(16000, bands=6, groups=2, gain=3.0, levels=12, **times)
+    sound = noise(12000, 0.1) * (1 + np.sin(2 * np.pi * 5 * np.arange(12000) / 16000))
+    frames, _ = ear(sound)
+    fine, _ = LogEnergy(16000, channels=6, levels=255)(sound)
+    level = 12 * fine.astype(np.float64) / 255
+    low, high, whole = level[:, :3].mean(1), level[:, 3:].mean(1), level.mean(1)
+
+    def passed(signal: np.ndarray, tau: float) -> np.ndarray:
+        value, out = signal[0], []
+        for now in signal:
+            value += (1 - np.exp(-0.01 / tau)) * (now - value)
+            out.append(value)
+        return np.array(out)
+
+    def risen(signal: np.ndarray, fast: float | None, slow: float) -> np.ndarray:
+        quick = signal if fast is None else passed(signal, fast)
+        return 3.0 * np.maximum(0.0, quick - passed(signal, slow))
+
+    wanted = [low, high]
+    wanted += [risen(low, None, 0.03), risen(high, None, 0.03)]
+    wanted += [risen(low, 0.03, 0.2), risen(high, 0.03, 0.2), risen(whole, None, 0.05)]
+    assert frames.shape == (75, 7)
+    assert np.abs(frames - np.minimum(np.stack(wanted, 1), 12)).max() <= 0.5 + 1e-9
+    assert np.array_equal(frames, np.rint(frames))
+    assert frames[:, 2:].max() > 3
+
+
+@pytest.mark.parametrize(("hertz", "channel"), [(12.0, 12), (4.0, 13), (1.0, 14)])
+def test_a_sound_that_beats_is_told_by_the_channel_of_its_rhythm(
+    hertz: float, channel: int
+) -> None:
+    carrier = tone(500.0, 16000, seconds=4.0)
+    beats = 10 ** (np.sin(2 * np.pi * hertz * np.arange(len(carrier)) / 16000) / 4)
+    shares = [Modulation(16000)(carrier * beats)[0][100:, 12:].mean(0) for beats in (beats, 1.0)]
+    assert int(shares[0].argmax()) + 12 == channel
+    assert shares[1].max() < 0.2 * shares[0].max()
+
+
 def test_louder_by_ten_decibels_is_two_and_a_half_levels_higher() -> None:
     ear, sound = LogEnergy(16000), noise(16000, 0.02)
     difference = ear(sound * np.float32(10**0.5))[0] - ear(sound)[0]
@@ -251,6 +293,12 @@ def test_samples_that_are_no_sound_are_refused(ear: Any, samples: Any, fault: st
         (lambda: LogEnergy(16000, levels=0), "levels must be a whole number from 1"),
         (lambda: LogEnergy(16000, levels=15.5), "a whole number"),  # pyright: ignore
         (lambda: LogEnergy(16000, channels=16.0), "a whole number"),  # pyright: ignore
+        (lambda: Modulation(16000, groups=5), "groups must divide the 16 bands"),
+        (lambda: Modulation(16000, band_taus=(0.1, 0.05)), "band_taus must be positive, finite"),
+        (lambda: Modulation(16000, total_taus=(0.0,)), "total_taus must be positive, finite"),
+        (lambda: Modulation(16000, gain=0.0), "gain must be positive"),
+        (lambda: Modulation(16000, levels=0), "levels must be a whole number"),
+        (lambda: Modulation(16000, bands=0), "channels must be a whole number"),
     ],
 )
 def test_bad_options_are_refused(make: Any, fault: str) -> None:

@@ -14,6 +14,9 @@ from spikewright.errors import ParameterError
 
 Wave = NDArray[np.float32]
 
+WAVES = 5
+"""Of an equaliser's gain over frequency."""
+
 
 @runtime_checkable
 class Augment(Protocol):
@@ -75,6 +78,48 @@ class Gain:
     def __call__(self, wave: Wave, generator: torch.Generator) -> Wave:
         factor = 10 ** (_between(self.low, self.high, generator) / 20)
         return np.clip(wave * np.float32(factor), -1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Equaliser:
+    """Another colour, as of another microphone or room: a smooth, random gain over frequency.
+
+    gain(f) = sum_n depth z_n cos(n pi u(f)) / sqrt(n) dB, n = 1 ... 5, with z_n drawn
+    from the normal distribution and u(f) from 0 to 1 along the logarithm of f, over ``octaves``
+    up to half the rate; 0 below them. What leaves -1 .. 1 is clipped.
+
+    Args:
+        depth: standard deviation of the slowest wave over frequency, dB.
+        octaves: range over which the gain changes, down from half the rate.
+
+    >>> wave = np.sin(np.arange(800, dtype=np.float32)) / 4
+    >>> other = Equaliser(2.0)(wave, torch.Generator().manual_seed(0))
+    >>> round(20 * math.log10(np.std(other) / np.std(wave)), 1)
+    -4.9
+    """
+
+    depth: float
+    octaves: float = 8.0
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "octaves"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ParameterError(
+                    f"augment.Equaliser: {name} must be positive and finite, got {value!r}. "
+                    "Pass for example depth=4.0."
+                )
+
+    def __call__(self, wave: Wave, generator: torch.Generator) -> Wave:
+        waves = np.arange(1, WAVES + 1)
+        heights = torch.randn(WAVES, generator=generator, dtype=torch.float64).numpy()
+        heights *= self.depth / np.sqrt(waves)
+        spectrum = np.fft.rfft(wave)
+        share = np.arange(len(spectrum)) / max(1, len(spectrum) - 1)
+        place = np.clip(1 + np.log2(np.maximum(share, 1e-12)) / self.octaves, 0.0, 1.0)
+        gain = np.cos(np.pi * np.outer(place, waves)) @ heights
+        made = np.fft.irfft(spectrum * 10 ** (gain / 20), len(wave))
+        return np.clip(made, -1.0, 1.0).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spikewright import files
 from spikewright.audio.front_end import FrontEnd
 from spikewright.audio.log_energy import LogEnergy
+from spikewright.audio.modulation import Modulation
 from spikewright.audio.xylo_front_end import Mismatch, XyloFrontEnd
 from spikewright.compiler.program import Program
 from spikewright.compiler.target import Target
@@ -24,7 +25,7 @@ from spikewright.units import format_seconds
 
 FILE = "listener.json"
 FORMAT = "spikewright-listener-1"
-FRONT_ENDS: dict[str, Any] = {"LogEnergy": LogEnergy, "XyloFrontEnd": XyloFrontEnd}
+FRONT_ENDS: dict[str, Any] = {kind.__name__: kind for kind in (LogEnergy, Modulation, XyloFrontEnd)}
 Samples = NDArray[np.floating]
 
 

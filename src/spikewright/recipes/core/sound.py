@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -13,13 +14,23 @@ from torch import Tensor
 
 import spikewright as sw
 from spikewright import seeding
-from spikewright.audio import Augment, FrontEnd, Gain, LogEnergy, Noise, Shift, XyloFrontEnd
+from spikewright.audio import (
+    Augment,
+    Equaliser,
+    FrontEnd,
+    Gain,
+    LogEnergy,
+    Modulation,
+    Noise,
+    Shift,
+    XyloFrontEnd,
+)
 from spikewright.coding import Mean
 from spikewright.compiler.program import Program
 from spikewright.detection import Detector, Listener
 from spikewright.learning import Surrogate
 from spikewright.recipes.core.baselines import CausalCNN, cnn_units
-from spikewright.recipes.core.hardware import Deployment
+from spikewright.recipes.core.hardware import Deployment, Loop
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome
 from spikewright.recipes.core.sweep import Sweep
@@ -48,8 +59,9 @@ class SoundSettings(RunSettings):
     """clips a step"""
     threads: int | None = Field(1, ge=1)
     """processor threads"""
-    front_end: Literal["levels", "loudness", "xylo"] = "loudness"
-    """log energies in full scale, or against the loudness of the last 2 s, or the chip's filters"""
+    front_end: Literal["levels", "loudness", "modulation", "xylo"] = "loudness"
+    """log energies in full scale, or against the loudness of the last 2 s; how they fluctuate; or
+    the chip's filters"""
     rate: int = Field(16000, ge=1000)
     """sampling rate that clips are brought to, Hz"""
     volts: float = Field(0.4, gt=0)
@@ -60,6 +72,8 @@ class SoundSettings(RunSettings):
     """length of the pieces of clips that are trained on, s; whole clips if not set"""
     copies: int = Field(8, ge=1)
     """versions of each clip to train on"""
+    colour: float = Field(4.0, ge=0)
+    """depth of the random equaliser that they go through, dB; 0 for none"""
     model: Literal["synnet", "cnn"] = "synnet"
     """SynNet, or convolutions over time of as many parameters"""
     hidden: tuple[int, ...] = (24, 24, 24)
@@ -78,6 +92,10 @@ class SoundSettings(RunSettings):
     """greatest norm of the gradient"""
     target: str | None = None
     """where SynNet goes, such as xylo-audio2; nowhere if not set"""
+    loop_epochs: int = Field(4, ge=0)
+    """epochs trained on with the target in the forward pass; 0 to leave it out"""
+    loop_learning_rate: float = Field(1e-3, gt=0)
+    """its learning rate"""
     background: tuple[str, ...] = ()
     """classes that `spikewright listen` never tells, such as noise"""
     threshold: float = Field(0.5, gt=0, lt=1)
@@ -116,6 +134,8 @@ class SoundRecipe(Recipe[S], Generic[S]):
         if settings.front_end == "xylo":
             return XyloFrontEnd(settings.rate, DT, volts=settings.volts)
         highest = min(HIGHEST, 0.45 * settings.rate)
+        if settings.front_end == "modulation":
+            return Modulation(settings.rate, DT, highest=highest)
         if settings.front_end == "levels":
             return LogEnergy(settings.rate, DT, highest=highest)
         relative: dict[str, Any] = {"floor_db": -27.0, "top_db": 9.0, "tau_loudness": 2.0}
@@ -125,7 +145,9 @@ class SoundRecipe(Recipe[S], Generic[S]):
         """What makes the copies."""
         if settings.copies == 1:
             return ()
-        return (Shift(0.5, wrap=True), Gain(-10.0, 10.0), Noise(15.0, 40.0, slope=-1.0))
+        coloured = (Equaliser(settings.colour),) if settings.colour else ()
+        shift, gain = Shift(0.5, wrap=True), Gain(-10.0, 10.0)
+        return (shift, *coloured, gain, Noise(15.0, 40.0, slope=-1.0))
 
     def prepare(self, network: sw.Network, data: Any, settings: S) -> None:
         if settings.model != "synnet":
@@ -148,8 +170,16 @@ class SoundRecipe(Recipe[S], Generic[S]):
         if settings.target is None or settings.model != "synnet":
             return ()
         note = "quantised, on the target's twin"
-        save = partial(self._save_listener, settings)
-        return (Deployment(settings.target, settings.target, note, save=save),)
+        save, loop = partial(self._save_listener, settings), self._loop(settings)
+        return (Deployment(settings.target, settings.target, note, loop=loop, save=save),)
+
+    def _loop(self, settings: S) -> Loop | None:
+        """Training on with the target in the forward pass: the same rule, slower."""
+        if not settings.loop_epochs:
+            return None
+        changed = {"learning_rate": settings.loop_learning_rate}
+        options = self.fit_options(settings) | {"epochs": settings.loop_epochs}
+        return Loop(self.rule(settings.model_copy(update=changed)), options)
 
     def _save_listener(self, settings: S, program: Program, folder: Path) -> None:
         """Write the program with its ear and a detector, for `spikewright listen`."""
@@ -178,7 +208,7 @@ def streamed(outcome: Outcome) -> tuple[Tensor, Tensor]:
     """The outputs of all test clips, put one after the other into one stream that never ends.
 
     The network's state is never reset: each clip meets what those before it left. Their order is
-    drawn by the seed.
+    drawn by the seed. It has the weights trained in software.
 
     Returns:
         (clips, steps, classes), and the clips' classes, (clips,).
@@ -189,11 +219,24 @@ def streamed(outcome: Outcome) -> tuple[Tensor, Tensor]:
     order = torch.randperm(len(split), generator=source)
     state, outputs = None, list[Tensor]()
     network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), _software_weights(outcome):
         for number in order.tolist():
             y, state = network(split.batch([number])[0], state)
             outputs.append(y[:, 0])
     return torch.stack(outputs), split.targets[order]
+
+
+@contextlib.contextmanager
+def _software_weights(outcome: Outcome) -> Iterator[None]:
+    """The network as it was before it went on with the target in the loop."""
+    network = outcome.parts.network
+    if outcome.stages:
+        network.load_state_dict(outcome.stages[0].weights)
+    try:
+        yield
+    finally:
+        if outcome.stages:
+            network.load_state_dict(outcome.stages[-1].weights)
 
 
 def streaming_metrics(

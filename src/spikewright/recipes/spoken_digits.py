@@ -32,7 +32,7 @@ class SpokenDigitsSettings(WordSettings):
     """share of the blocks' spikes that is left out in training"""
     scale: float = Field(3.0, gt=0)
     """factor on the means in the cross-entropy"""
-    learning_rate: float = Field(6e-3, gt=0)
+    learning_rate: float = Field(3e-3, gt=0)
     """of Adam, at the start; falls to zero along a cosine"""
 
 

@@ -1,0 +1,281 @@
+"""A network in whole numbers: what the accelerator computes, and the judge of everything else.
+
+An activation q in 0 .. 2^T - 1 is sent as T spikes, its bits, most significant first. A layer adds
+up m <- 2 m + sum_i w_i s_i(t) over the steps, so that after the last one m = sum_i w_i q_i; bias,
+ReLU and a shift make the next activation of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spikewright.errors import CompileError, ShapeError
+
+INPUT = "input"
+"""Name that stages call the network's input by."""
+FLOAT32, FLOAT64 = 2**24, 2**53
+"""Whole numbers up to these, and all sums of such that stay there, are exact in the format."""
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """m[o] = bias[o] + sum of weight[o, c, i, j] q[c, y sy + i - py, x sx + j - px].
+
+    Args:
+        weight: (outputs, inputs / groups, rows, columns) int64; bias: (outputs,) int64.
+        stride, padding: rows and columns; what lies outside is 0.
+        groups: of channels that see each other only; as many as channels is depthwise.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    groups: int = 1
+
+    def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """(batch, inputs, rows, columns) to (batch, outputs, rows, columns)."""
+        (q,) = inputs
+        weight, bias = self.weight.to(q.dtype), self.bias.to(q.dtype)
+        return functional.conv2d(q, weight, bias, self.stride, self.padding, 1, self.groups)
+
+    def bound(self, most: tuple[int, ...]) -> int:
+        """No sum, in no order, leaves -bound .. bound for activations up to ``most``."""
+        return _bound(self.weight, self.bias, most[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """m[o] = bias[o] + sum_i weight[o, i] q[i]; weight: (outputs, inputs) int64."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """(batch, inputs) to (batch, outputs)."""
+        (q,) = inputs
+        return functional.linear(q, self.weight.to(q.dtype), self.bias.to(q.dtype))
+
+    def bound(self, most: tuple[int, ...]) -> int:
+        """See `Convolution.bound`."""
+        return _bound(self.weight, self.bias, most[0])
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest activation of each window; what lies outside is 0."""
+
+    window: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+
+    def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """(batch, channels, rows, columns), likewise smaller."""
+        (q,) = inputs
+        return functional.max_pool2d(q, self.window, self.stride, self.padding)
+
+    def bound(self, most: tuple[int, ...]) -> int:
+        """See `Convolution.bound`."""
+        return most[0]
+
+
+@dataclass(frozen=True)
+class SumPool:
+    """The sum of each window; its share in the scale makes an average of it."""
+
+    window: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+
+    def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """(batch, channels, rows, columns), likewise smaller."""
+        (q,) = inputs
+        return functional.avg_pool2d(q, self.window, self.stride, self.padding, divisor_override=1)
+
+    def bound(self, most: tuple[int, ...]) -> int:
+        """See `Convolution.bound`."""
+        return most[0] * self.window[0] * self.window[1]
+
+
+@dataclass(frozen=True)
+class Add:
+    """m = sum_n q_n 2^shift_n: a residual path, whose inputs have different scales."""
+
+    shifts: tuple[int, ...]
+
+    def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Inputs of one shape."""
+        return torch.stack([q * 2**k for q, k in zip(inputs, self.shifts, strict=True)]).sum(0)
+
+    def bound(self, most: tuple[int, ...]) -> int:
+        """See `Convolution.bound`."""
+        return sum(top << k for top, k in zip(most, self.shifts, strict=True))
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """(batch, channels, rows, columns) to (batch, features), the last axis the fastest."""
+
+    def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """See the class."""
+        return inputs[0].flatten(1)
+
+    def bound(self, most: tuple[int, ...]) -> int:
+        """See `Convolution.bound`."""
+        return most[0]
+
+
+Operation = Convolution | Dense | MaxPool | SumPool | Add | Flatten
+
+
+@dataclass(frozen=True)
+class Requantise:
+    """From an accumulator to an activation: q = clip(floor(m / 2^shift + 1/2), 0, 2^bits - 1).
+
+    Half is rounded up, what is negative is 0 (ReLU), and what is too large is the largest: the
+    range is looked at after rounding. A negative shift multiplies.
+
+    >>> Requantise(2, 3)(torch.tensor([-9., 1., 2., 5., 6., 40.])).tolist()
+    [0.0, 0.0, 1.0, 1.0, 2.0, 7.0]
+    """
+
+    shift: int
+    bits: int
+
+    @property
+    def most(self) -> int:
+        """The largest activation."""
+        return 2**self.bits - 1
+
+    def __call__(self, m: Tensor) -> Tensor:
+        """Exact where m and 2 m are."""
+        return torch.floor(m * 2.0**-self.shift + 0.5).clamp(0, self.most)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One step of the network: an operation on earlier stages and what becomes of its sums.
+
+    Args:
+        name: of the stage.
+        inputs: names of earlier stages, or ``INPUT``.
+        operation: see above.
+        requantise: ``None`` leaves what the operation gives: of a `MaxPool` or `Flatten` that is
+            an activation still; of others it is the network's output.
+        scale: what 1 stands for in the output of this stage, in the trained network's numbers.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    operation: Operation
+    requantise: Requantise | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNetwork:
+    """Stages in the order they are worked out; the last one is the output.
+
+    Args:
+        shape: of an input, (channels, rows, columns) or (features,).
+        bits: T of the input, whose numbers are 0 .. 2^bits - 1.
+        stages: at least one.
+        scale: what 1 stands for in the input.
+
+    Raises:
+        CompileError: a sum could leave the range in which whole numbers are exact, or stages do
+            not fit together.
+
+    >>> import torch
+    >>> dense = Dense(torch.tensor([[1, -2], [3, 1]]), torch.tensor([0, 1]))
+    >>> net = IntegerNetwork((2,), 2, (Stage("out", (INPUT,), dense),))
+    >>> net.run(torch.tensor([[3, 1]]))
+    tensor([[ 1, 11]])
+    """
+
+    shape: tuple[int, ...]
+    bits: int
+    stages: tuple[Stage, ...]
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        known = {INPUT}
+        for stage in self.stages:
+            missing = [name for name in stage.inputs if name not in known]
+            if missing or stage.name in known:
+                raise CompileError(
+                    f"fpga.integer: stage {stage.name!r} must have a new name and earlier inputs, "
+                    f"got {', '.join(stage.inputs)}. Put the stages in the order of their work."
+                )
+            known.add(stage.name)
+        for name, bound in self.bounds.items():
+            if 2 * bound > FLOAT64:
+                raise CompileError(
+                    f"fpga.integer: sums of stage {name!r} must stay below 2^52, got up to "
+                    f"{bound:,}. Use fewer bits of weights or activations, or a smaller layer."
+                )
+
+    @cached_property
+    def most(self) -> Mapping[str, int]:
+        """The largest activation that each stage, and the input, can give."""
+        most = {INPUT: 2**self.bits - 1}
+        for stage in self.stages:
+            bound = stage.operation.bound(tuple(most[name] for name in stage.inputs))
+            most[stage.name] = stage.requantise.most if stage.requantise else bound
+        return most
+
+    @cached_property
+    def bounds(self) -> Mapping[str, int]:
+        """By stage, what no sum exceeds, for whatever input."""
+        return {
+            stage.name: stage.operation.bound(tuple(self.most[name] for name in stage.inputs))
+            for stage in self.stages
+        }
+
+    def run(self, q: Tensor) -> Tensor:
+        """The output's sums, (batch, ...) int64, of inputs 0 .. 2^bits - 1, (batch, *shape)."""
+        *_, (_, out) = self.walk(q)
+        return out.to(torch.int64)
+
+    def walk(self, q: Tensor) -> Iterator[tuple[Stage, Tensor]]:
+        """Each stage and what it gives, whole numbers held in a floating format that is exact.
+
+        Raises:
+            ShapeError: another shape, or numbers that are not whole or out of range.
+        """
+        values = {INPUT: self._checked(q)}
+        last = {name: stage.name for stage in self.stages for name in stage.inputs}
+        for stage in self.stages:
+            exact = torch.float32 if 2 * self.bounds[stage.name] <= FLOAT32 else torch.float64
+            given = tuple(values[name].to(exact) for name in stage.inputs)
+            m = stage.operation.accumulate(given)
+            values[stage.name] = stage.requantise(m) if stage.requantise else m
+            yield stage, values[stage.name]
+            for name in stage.inputs:
+                if last[name] == stage.name:
+                    values.pop(name, None)
+
+    def _checked(self, q: Tensor) -> Tensor:
+        most = 2**self.bits - 1
+        right = q.shape[1:] == self.shape
+        if not right or (q.numel() and bool(((q < 0) | (q > most) | (q != q.floor())).any())):
+            raise ShapeError(
+                f"fpga.integer: input must be whole numbers from 0 to {most}, (batch, "
+                f"{', '.join(map(str, self.shape))}), got {tuple(q.shape)} of {q.dtype}. "
+                "Encode it first."
+            )
+        return q.to(torch.float32)
+
+
+def _bound(weight: Tensor, bias: Tensor, most: int) -> int:
+    if not weight.numel():
+        return 0
+    each = weight.abs().flatten(1).sum(1) * most + bias.abs()
+    return int(each.max())

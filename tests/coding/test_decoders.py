@@ -32,6 +32,7 @@ def test_the_sums_over_time_are_what_their_names_say() -> None:
     steps = list(x)
     torch.testing.assert_close(Count()(x), sum(steps[1:], steps[0]))
     torch.testing.assert_close(Mean()(x), sum(steps[1:], steps[0]) / 6)
+    torch.testing.assert_close(Mean(skip=2)(x), sum(steps[3:], steps[2]) / 4)
     assert torch.equal(Last()(x), steps[5])
 
 
@@ -44,7 +45,7 @@ def test_the_maximum_is_the_largest_step_after_those_skipped() -> None:
             assert Max(skip=1)(x)[b, c] == max(float(x[t, b, c]) for t in range(1, 6))
 
 
-@pytest.mark.parametrize("decoder", [Count(), Mean(), Max(), Max(skip=2), Last()])
+@pytest.mark.parametrize("decoder", [Count(), Mean(), Mean(skip=2), Max(), Max(skip=2), Last()])
 def test_the_gradients_of_smooth_decoders_are_finite_differences(decoder: Decoder) -> None:
     assert torch.autograd.gradcheck(decoder, (traces().requires_grad_(),))
 

@@ -60,6 +60,26 @@ def test_every_file_is_tested_in_one_fold_and_never_trained_there(folder: Path) 
     assert len(set(map(tuple, drawn))) > 1
 
 
+def test_another_clip_of_the_same_part_comes_before_each(folder: Path) -> None:
+    for name in ("high", "low"):  # each clip at a loudness of its own, to know it again
+        for k, file in enumerate(sorted((folder / name).iterdir())):
+            file.write_bytes(wav((tone(CLASSES[name], 3200) * 0.5 ** (2 * k)).astype(np.int16)))
+    plain, data = opened(folder), opened(folder, lead=0.3)
+    assert (data.steps, data.test.steps, data.train.steps) == (40, 70, 70)
+    ends = {part: getattr(plain, part).values[:, 0, 10:].float() for part in ("train", "test")}
+    for part in ("train", "test"):
+        split, numbers = getattr(data, part), torch.arange(len(ends[part]))
+        x, _ = split.batch(numbers)
+        assert torch.equal(x[30:], getattr(plain, part).batch(numbers)[0])
+        for k in numbers.tolist():
+            assert any(torch.equal(x[:30, k], end) for end in ends[part])
+    again, other = (data.test.batch([0, 1])[0] for _ in range(2))
+    assert torch.equal(again, other)
+    drawn = [data.train.batch([0], torch.Generator().manual_seed(k))[0][:30] for k in range(8)]
+    assert len({tuple(one.flatten().tolist()) for one in drawn}) > 1
+    assert torch.equal(drawn[0], data.train.batch([0], torch.Generator().manual_seed(0))[0][:30])
+
+
 def test_other_rates_channels_and_lengths_are_brought_to_one_form(folder: Path) -> None:
     stereo = np.repeat(tone(100.0, 6400)[:, None], 2, 1) / 32768
     soundfile.write(folder / "low" / "stereo.flac", stereo, 16000)
@@ -175,6 +195,7 @@ def test_clips_are_heard_once_and_again_only_after_a_change(
         ({"copies": 2}, "Pass both or neither"),
         ({"augment": (Gain(0.0, 1.0),)}, "Pass both or neither"),
         ({"window": 0.5}, "window must lie between"),
+        ({"lead": 0.5}, "lead must lie between 0"),
         ({"on_error": "ignore"}, "'refuse' or 'skip'"),
     ],
 )

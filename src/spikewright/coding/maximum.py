@@ -7,12 +7,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spikewright.coding.decoder import Decoder
-from spikewright.errors import ParameterError, ShapeError
+from spikewright.coding.skipping import SkippingDecoder
 
 
 @dataclass(frozen=True)
-class Max(Decoder):
+class Max(SkippingDecoder):
     """The peak of a membrane trace: max over t >= skip of output[t].
 
     The gradient goes to the step of the peak, in equal shares where several steps tie. A trace
@@ -31,21 +30,6 @@ class Max(Decoder):
 
     name: ClassVar[str] = "max"
 
-    skip: int = 0
-
-    def __post_init__(self) -> None:
-        if self.skip < 0:
-            raise ParameterError(
-                f"{self.where}: skip must be at least 0, got {self.skip!r}. "
-                "Pass the number of leading steps to leave out."
-            )
-
     def __call__(self, output: Tensor) -> Tensor:
         """Scores (batch, classes) of an output (time, batch, classes)."""
-        self.check(output)
-        if len(output) <= self.skip:
-            raise ShapeError(
-                f"{self.where}: output must have more than skip = {self.skip} time steps, got "
-                f"{len(output)}. Lower skip or give the encoder more steps."
-            )
-        return output[self.skip :].amax(0)
+        return self.counted(output).amax(0)

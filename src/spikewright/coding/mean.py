@@ -7,12 +7,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spikewright.coding.decoder import Decoder
+from spikewright.coding.skipping import SkippingDecoder
 
 
 @dataclass(frozen=True)
-class Mean(Decoder):
-    """Spikes a step, or the mean of a membrane trace: (1 / T) sum_t output[t].
+class Mean(SkippingDecoder):
+    """Spikes a step, or the mean of a membrane trace: the mean over t >= skip of output[t].
+
+    Args:
+        skip: leading steps that do not count, such as those of a sound before the one asked for.
 
     >>> import torch
     >>> Mean()(torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]]])).tolist()
@@ -23,5 +26,4 @@ class Mean(Decoder):
 
     def __call__(self, output: Tensor) -> Tensor:
         """Scores (batch, classes), per step, of an output (time, batch, classes)."""
-        self.check(output)
-        return output.mean(0)
+        return self.counted(output).mean(0)

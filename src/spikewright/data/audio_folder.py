@@ -41,6 +41,7 @@ class AudioFolder(ClipSet):
         window: s of a clip to train on, at a place drawn anew each time; all if left out.
         on_error: ``"refuse"`` raises at a clip that cannot be read, has no samples or holds NaN;
             ``"skip"`` leaves it out; ``report`` then names it.
+        lead: s of another clip that come before each sample, as in a stream; see `Hearing`.
 
     Raises:
         ParameterError: an option is out of its range.
@@ -75,6 +76,7 @@ class AudioFolder(ClipSet):
         seed: int = 0,
         window: float | None = None,
         on_error: OnError = "refuse",
+        lead: float = 0.0,
     ) -> None:
         self.path = Path(path)
         self.name = "audio-folder"
@@ -88,7 +90,7 @@ class AudioFolder(ClipSet):
         self.classes = tuple(dict.fromkeys(file.parent.name for file in self.files))
         self._check_classes()
         super().__init__(
-            Hearing(front_end, seconds, copies, tuple(augment), seed, window, on_error)
+            Hearing(front_end, seconds, copies, tuple(augment), seed, window, on_error, lead)
         )
 
     @cached_property

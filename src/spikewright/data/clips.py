@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -68,6 +68,9 @@ class Hearing:
             trains on whole clips.
         on_error: ``"refuse"`` raises at a clip that cannot be used, ``"skip"`` leaves it out and
             names it in the report.
+        lead: s of the end of another clip of the same part that come before each sample, so that
+            a network is trained and tested with what another sound left behind in it. Which one
+            is drawn anew each time to train on, and once to validate and test.
 
     Raises:
         ParameterError: copies without ``augment`` or the other way round, or an option that is
@@ -81,6 +84,7 @@ class Hearing:
     seed: int = 0
     window: float | None = None
     on_error: OnError = "refuse"
+    lead: float = 0.0
 
     def __post_init__(self) -> None:
         check_dt("Hearing", self.front_end.dt)
@@ -94,6 +98,11 @@ class Hearing:
             raise ParameterError(
                 f"Hearing: window must lie between a step and the clips' {self.seconds:g} s, got "
                 f"{self.window!r}. Leave it out to train on whole clips."
+            )
+        if not 0 <= self.lead <= self.seconds:
+            raise ParameterError(
+                f"Hearing: lead must lie between 0 and the clips' {self.seconds:g} s, got "
+                f"{self.lead!r}. Leave it out to begin each clip afresh."
             )
         if (self.copies > 1) != bool(self.augment):
             raise ParameterError(
@@ -110,6 +119,11 @@ class Hearing:
     def steps(self) -> int:
         """Time steps of a clip."""
         return round(self.seconds / self.front_end.dt)
+
+    @property
+    def lead_steps(self) -> int:
+        """Time steps of another clip before each."""
+        return round(self.lead / self.front_end.dt)
 
     @property
     def samples(self) -> int:
@@ -176,18 +190,48 @@ class ClipSplit(Split):
     """Clips as frames: ``values`` (clips, copies, steps, channels), whole counts as uint8.
 
     A batch takes of each clip one of its copies, and so many steps of it, drawn anew each time.
+    ``lead`` steps of another clip come before them: drawn likewise, or always the same one.
     """
 
+    def __init__(
+        self,
+        load: Callable[[], Arrays],
+        steps: int,
+        shape: tuple[int, ...],
+        lead: int,
+        seed: int | None,
+    ) -> None:
+        super().__init__(load, lead + steps, shape)
+        self._lead, self._seed = lead, seed
+
     def _encode(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
-        _, copies, steps, _ = self.values.shape
+        asked = self._piece(index, self.steps - self._lead, generator)
+        if not self._lead:
+            return asked
+        if self._seed is None:
+            before = torch.randint(len(self.values), (len(index),), generator=generator)
+        else:
+            source = seeding.generator(self._seed, "lead")
+            before = torch.randperm(len(self.values), generator=source)[index]
+        copy = _drawn(self.values.shape[1], len(index), generator)
+        ahead = self.values[before, copy, -self._lead :].float().transpose(0, 1)
+        return torch.cat([ahead, asked])
+
+    def _piece(self, index: Tensor, steps: int, generator: torch.Generator | None) -> Tensor:
+        """So many steps of a clip each, (steps, batch, channels)."""
+        _, copies, whole, _ = self.values.shape
         copy, first = (
-            torch.randint(choices, (len(index),), generator=generator)
-            if choices > 1
-            else torch.zeros(len(index), dtype=torch.int64)
-            for choices in (copies, steps - self.steps + 1)
+            _drawn(choices, len(index), generator) for choices in (copies, whole - steps + 1)
         )
-        place = first + torch.arange(self.steps)[:, None]
+        place = first + torch.arange(steps)[:, None]
         return self.values[index, copy, place].float()
+
+
+def _drawn(choices: int, count: int, generator: torch.Generator | None) -> Tensor:
+    """Numbers below ``choices``; the stream is left alone where there is but one."""
+    if choices == 1:
+        return torch.zeros(count, dtype=torch.int64)
+    return torch.randint(choices, (count,), generator=generator)
 
 
 class ClipSet(ABC):
@@ -197,7 +241,7 @@ class ClipSet(ABC):
         name: of the set.
         classes: names of the classes, by number.
         dt: time step, s.
-        steps: time steps of a clip.
+        steps: time steps of a clip, without those of another before it.
     """
 
     name: str
@@ -212,11 +256,11 @@ class ClipSet(ABC):
         if hearing.window is not None:
             trained = round(hearing.window / self.dt)
         self.train, self.validation, self.test = (
-            ClipSplit(partial(self._part, part), steps, shape)
-            for part, steps in (
-                ("train", trained),
-                ("validation", self.steps),
-                ("test", self.steps),
+            ClipSplit(partial(self._part, part), steps, shape, hearing.lead_steps, seed)
+            for part, steps, seed in (
+                ("train", trained, None),
+                ("validation", self.steps, hearing.seed),
+                ("test", self.steps, hearing.seed),
             )
         )
 
@@ -265,7 +309,7 @@ class ClipSet(ABC):
             return self._hear()
         key = {
             "clips": dict(self.identity()),
-            "hearing": repr(replace(self.hearing, window=None)),
+            "hearing": repr(replace(self.hearing, window=None, lead=0.0)),
             "version": _version(type(self)),
         }
         return derived(self.name, key, self._hear)

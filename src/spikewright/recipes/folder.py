@@ -31,6 +31,8 @@ class FolderSettings(SoundSettings):
     """length that clips are brought to, s"""
     window: float | None = Field(None, gt=0)
     """length of the pieces of clips that are trained on, s; whole clips if not set"""
+    lead: float = Field(1.0, ge=0)
+    """length of another clip before each, s, so that the network learns in a stream"""
     folds: int = Field(5, ge=3)
     """equal parts of the clips: one tests, one validates, the rest trains"""
     fold: int = Field(0, ge=0)
@@ -68,6 +70,7 @@ class Folder(SoundRecipe[FolderSettings]):
             seed=settings.seed,
             window=settings.window,
             on_error=settings.on_error,
+            lead=self.lead(settings),
         )
 
     def explore(self, outcome: Outcome) -> dict[str, float]:

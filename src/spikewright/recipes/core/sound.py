@@ -70,6 +70,8 @@ class SoundSettings(RunSettings):
     """length that clips are brought to, s"""
     window: float | None = Field(2.0, gt=0)
     """length of the pieces of clips that are trained on, s; whole clips if not set"""
+    lead: float = Field(0.0, ge=0)
+    """length of another clip before each, s, so that the network learns in a stream"""
     copies: int = Field(8, ge=1)
     """versions of each clip to train on"""
     colour: float = Field(4.0, ge=0)
@@ -141,6 +143,10 @@ class SoundRecipe(Recipe[S], Generic[S]):
         relative: dict[str, Any] = {"floor_db": -27.0, "top_db": 9.0, "tau_loudness": 2.0}
         return LogEnergy(settings.rate, DT, highest=highest, **relative)
 
+    def lead(self, settings: S) -> float:
+        """What comes before each clip, s: at most one other clip."""
+        return min(settings.lead, settings.length)
+
     def augment(self, settings: S) -> Sequence[Augment]:
         """What makes the copies."""
         if settings.copies == 1:
@@ -160,7 +166,7 @@ class SoundRecipe(Recipe[S], Generic[S]):
 
     def rule(self, settings: S) -> Surrogate:
         return Surrogate(
-            decoder=Mean(),
+            decoder=Mean(skip=round(self.lead(settings) / DT)),
             learning_rate=settings.learning_rate,
             schedule="cosine",
             clip=settings.clip,
@@ -217,11 +223,12 @@ def streamed(outcome: Outcome) -> tuple[Tensor, Tensor]:
     split, network = parts.data.test, parts.network
     source = seeding.generator(parts.settings.seed, "stream")
     order = torch.randperm(len(split), generator=source)
+    lead = parts.data.hearing.lead_steps  # of other clips, for samples that begin afresh
     state, outputs = None, list[Tensor]()
     network.eval()
     with torch.no_grad(), _software_weights(outcome):
         for number in order.tolist():
-            y, state = network(split.batch([number])[0], state)
+            y, state = network(split.batch([number])[0][lead:], state)
             outputs.append(y[:, 0])
     return torch.stack(outputs), split.targets[order]
 

@@ -156,7 +156,13 @@ def test_ambient_sound_measures_all_folds_of_both_networks(
     monkeypatch.setattr(AmbientScenes, "_features", {"frames": frames, "labels": labels})
     monkeypatch.setattr(AmbientScenes, "names", names)
     found = recipe("ambient-sound")
-    values = SMALL | {"length": 0.2, "window": 0.1, "epochs": 2, "target": "simulator"}
+    values = SMALL | {
+        "length": 0.2,
+        "window": 0.1,
+        "epochs": 2,
+        "target": "simulator",
+        "loop_epochs": 1,
+    }
     monkeypatch.setattr("spikewright.recipes.ambient_sound.LATENCIES", (0.1, 0.2))
     monkeypatch.setattr("spikewright.recipes.core.sound.SECOND", 0.1)
     settings = found.settings(sources=[Source("test", values)])

@@ -49,6 +49,7 @@ class ESC10(ArchivedClips):
         augment: makes the others, see `spikewright.audio`.
         seed: of what is drawn.
         window: s of a clip to train on, at a place drawn anew each time; all if left out.
+        lead: s of another clip that come before each sample, as in a stream; see `Hearing`.
         folder: folder with the file; default as for :func:`spikewright.data.data_folder`.
 
     Raises:
@@ -91,6 +92,7 @@ class ESC10(ArchivedClips):
         augment: Sequence[Augment] = (),
         seed: int = 0,
         window: float | None = None,
+        lead: float = 0.0,
         folder: str | Path | None = None,
     ) -> None:
         where = type(self).__name__
@@ -100,7 +102,7 @@ class ESC10(ArchivedClips):
             raise ParameterError(
                 f"{where}: fold must be from 1 to {FOLDS}, got {fold!r}. Choose one of them."
             )
-        hearing = Hearing(front_end, seconds, copies, tuple(augment), seed, window)
+        hearing = Hearing(front_end, seconds, copies, tuple(augment), seed, window, lead=lead)
         super().__init__(hearing, folder)
 
     def _members(self, classes: Sequence[str]) -> Iterator[tuple[str, dict[str, bytes]]]:

@@ -43,6 +43,8 @@ class AmbientSoundSettings(SoundSettings):
     """passes over the training clips"""
     front_end: Literal["levels", "loudness", "modulation", "xylo"] = "modulation"
     """what hears the clips: backgrounds differ in rhythm and roughness more than in colour"""
+    lead: float = Field(2.0, ge=0)
+    """length of another clip before each, s, so that the network learns in a stream"""
     hidden: tuple[int, ...] = (64, 64)
     """neurons of SynNet's layers"""
     synapses: tuple[int, ...] = (4, 8)
@@ -59,6 +61,8 @@ class AmbientSoundSettings(SoundSettings):
     """range of background over foreground, dB"""
     target: str | None = "xylo-audio2"
     """where SynNet goes; nowhere if not set"""
+    loop_epochs: int = Field(0, ge=0)
+    """epochs trained on with the target in the forward pass; 0 to leave it out"""
     compare: bool = True
     """whether the CNN is trained too"""
 
@@ -92,6 +96,7 @@ class AmbientSound(SoundRecipe[AmbientSoundSettings]):
             copies=settings.copies,
             augment=self.augment(settings),
             window=settings.window,
+            lead=self.lead(settings),
         )
 
     def fit_options(self, settings: AmbientSoundSettings) -> dict[str, Any]:

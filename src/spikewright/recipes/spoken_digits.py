@@ -24,10 +24,14 @@ RATE = 8000
 class SpokenDigitsSettings(WordSettings):
     """Those of all words, with other defaults for training."""
 
-    epochs: int = Field(80, ge=1)
+    epochs: int = Field(100, ge=1)
     """passes over the training clips"""
-    copies: int = Field(4, ge=1)
+    copies: int = Field(8, ge=1)
     """versions of each clip to train on"""
+    gain: float = Field(12.0, ge=0)
+    """by which they are at most louder or quieter, dB; speakers differ by more than 20"""
+    colour: float = Field(3.0, ge=0)
+    """depth of the random equaliser that they go through, dB; 0 for none"""
     dropout: float = Field(0.05, ge=0, lt=1)
     """share of the blocks' spikes that is left out in training"""
     scale: float = Field(3.0, gt=0)
@@ -43,7 +47,7 @@ class SpokenDigitsRecipe(WordRecipe[SpokenDigitsSettings]):
     Settings = SpokenDigitsSettings
     sizes = {  # noqa: RUF012 - a constant
         "small": {},
-        "full": {"epochs": 100, "copies": 8, "channels": 64, "skip": 64, "hidden": 64},
+        "full": {"epochs": 150, "copies": 16, "channels": 64, "skip": 64, "hidden": 64},
     }
     seeds = {"small": 1, "full": 5}  # noqa: RUF012 - a constant
     figures = (

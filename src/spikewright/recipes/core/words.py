@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 
 import spikewright as sw
-from spikewright.audio import Augment, Gain, LogEnergy, Noise, Shift
+from spikewright.audio import Augment, Equaliser, Gain, LogEnergy, Noise, Shift
 from spikewright.coding import Decoder, Max, Mean
 from spikewright.learning import Surrogate
 from spikewright.learning.losses import CrossEntropy, Loss, PeakLoss
@@ -45,6 +45,10 @@ class WordSettings(RunSettings):
     """length that clips are brought to, s"""
     copies: int = Field(1, ge=1)
     """versions of each clip to train on"""
+    gain: float = Field(6.0, ge=0)
+    """by which they are at most louder or quieter, dB"""
+    colour: float = Field(0.0, ge=0)
+    """depth of the random equaliser that they go through, dB; 0 for none"""
     model: Literal["wavesense", "lstm", "cnn"] = "wavesense"
     """spikes, or an LSTM or convolutions over time of as many parameters"""
     compare: bool = True
@@ -95,7 +99,9 @@ class WordRecipe(Recipe[S], Generic[S]):
         """What makes the copies."""
         if settings.copies == 1:
             return ()
-        return (Shift(0.1), Gain(-6.0, 6.0), Noise(15.0, 40.0, slope=-1.0))
+        coloured = (Equaliser(settings.colour),) if settings.colour else ()
+        gain = Gain(-settings.gain, settings.gain)
+        return (Shift(0.1), *coloured, gain, Noise(15.0, 40.0, slope=-1.0))
 
     def network(self, settings: S) -> sw.Network:
         spiking = self._wavesense(settings)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from spikewright.audio.front_end import BankState, Frames
 from spikewright.audio.log_energy import LogEnergy
@@ -167,6 +166,8 @@ def _low_pass(
     signal: NDArray[np.float64], keep: float, before: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """(steps, n), from where it was, (n,) or more, or from the first input."""
+    from scipy.signal import lfilter
+
     n = signal.shape[1]
     begun = signal[0] if before is None else before[:n]
     made: Any = lfilter([1 - keep], [1, -keep], signal, axis=0, zi=keep * begun[None])

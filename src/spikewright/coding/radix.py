@@ -98,8 +98,9 @@ def to_bits(q: Tensor, bits: int) -> Tensor:
     bad = int(((whole < 0) | (whole > 2**bits - 1) | (whole != q)).sum())
     if bad:
         raise ShapeError(
-            f"{where}: q must be whole numbers from 0 to 2^{bits} - 1 = {2**bits - 1:,}, got others "
-            f"in {bad:,} of {q.numel():,} places. Quantise and clamp them first, or use more bits."
+            f"{where}: q must be whole numbers from 0 to 2^{bits} - 1 = {2**bits - 1:,}, got "
+            f"others in {bad:,} of {q.numel():,} places. "
+            "Quantise and clamp them first, or use more bits."
         )
     return _planes(whole, bits).to(q.dtype)
 

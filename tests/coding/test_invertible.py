@@ -15,8 +15,10 @@ from torch import Tensor
 from spikewright.coding import (
     Bernoulli,
     Deterministic,
+    ExactLatency,
     Invertible,
     Latency,
+    LogLatency,
     Phase,
     Poisson,
     Radix,
@@ -190,6 +192,36 @@ def test_times_off_the_grid_come_back_within_zero_and_one() -> None:
     assert levels.tolist() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("steps", "threshold"), [(100, 0.2), (30, 0.3), (12, 0.5), (3, 0.2)])
+def test_the_time_of_a_leaky_integrator_comes_back(steps: int, threshold: float) -> None:
+    code = LogLatency(steps, DT, threshold=threshold)
+    levels = code.levels[None]
+    # By hand: one level for each step from that of value 1 on, and silence.
+    earliest = round(20 * math.log(1 / (1 - threshold)))
+    ones = [threshold / (1 - math.exp(-t / 20)) if t else 1 for t in range(earliest, steps)]
+    expected = sorted({0.0, *(min(1.0, value) for value in ones)})
+    assert levels[0].tolist() == pytest.approx(expected)
+    assert torch.equal(code.decode(code(levels)), levels)
+    x = torch.arange(20_001, dtype=torch.float64)[None] / 20_000
+    error = float((code.decode(code(x)) - x).abs().max())
+    assert code.bound - 1e-4 <= error <= code.bound * (1 + 1e-9)
+
+
+def test_exact_times_come_back_to_rounding_and_silence_as_zero() -> None:
+    x = torch.rand(20, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    x[0, :2] = torch.tensor([0.0, 1.0])
+    code = ExactLatency(20, DT, time_of_one=2e-3, time_of_zero=18e-3)
+    torch.testing.assert_close(code.decode(code(x)), x, rtol=0, atol=1e-14)
+    some = ExactLatency(20, DT, threshold=0.4)
+    torch.testing.assert_close(some.decode(some(x)), x * (x > 0.4), rtol=0, atol=1e-14)
+    with pytest.raises(ShapeError) as caught:
+        ExactLatency(21, DT).decode(some(x))
+    assert str(caught.value) == (
+        "coding.ExactLatency: spikes must be of a trial of 0.021 s, got 0.02 s. "
+        "Decode with the steps that they were encoded with."
+    )
+
+
 def test_a_threshold_widens_the_bound_of_a_latency() -> None:
     code = Latency(11, DT, threshold=0.3)
     assert code.bound == 0.3
@@ -240,6 +272,7 @@ BACKWARDS = [
     Deterministic(4, DT),
     Bernoulli(4, DT),
     Latency(4, DT),
+    LogLatency(4, DT),
 ]
 
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from spikewright.coding.invertible import check_train
 from spikewright.coding.linear_time import LinearTime
-from spikewright.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,15 @@ class Latency(LinearTime):
             ParameterError: a code whose values all spike at one time.
         """
         steps = torch.arange(self.steps, dtype=torch.float64)
-        found = torch.cat([steps.new_zeros(1), self._value(steps)]).unique()
+        found = torch.cat([steps.new_zeros(1), self.value_at(steps, self.dt)]).unique()
         time, active = self.place(found, self.dt)
-        step = time.round()
-        back = torch.where(active & (step < self.steps), self._value(step), 0.0)
-        return found[back == found]
+        step = placed(time, active, self.steps)
+        return found[self.value_at(step, self.dt) == found]
 
     @property
     def bound(self) -> float:
         """The greatest distance of a value from what comes back."""
-        start, end = self._apart()
+        start, end = self.apart(self.dt)
         return max(0.5 / abs(start - end), self.threshold or 0.0)
 
     def __call__(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -94,24 +92,7 @@ class Latency(LinearTime):
             ParameterError: a code whose values all spike at one time.
         """
         check_train(self.where, spikes, self.steps)
-        fired = spikes.detach() > 0
-        first = fired.to(torch.uint8).argmax(0).double()
-        return torch.where(fired.any(0), self._value(first), 0.0).to(spikes.dtype)
-
-    def _value(self, step: Tensor) -> Tensor:
-        """What a spike at each step stands for."""
-        start, end = self._apart()
-        return ((start - step) / (start - end)).clamp(0, 1)
-
-    def _apart(self) -> tuple[float, float]:
-        """Times of value 0 and of value 1, in steps."""
-        start, end = self.ends(self.dt)
-        if start == end:
-            raise ParameterError(
-                f"{self.where}: time_of_zero and time_of_one must differ for a way back, got "
-                f"{start * self.dt!r} for both. Use more steps, or time_of_zero=steps * dt."
-            )
-        return start, end
+        return self.value_at(first_steps(spikes), self.dt).to(spikes.dtype)
 
 
 def place_spikes(time: Tensor, active: Tensor, steps: int) -> Tensor:
@@ -125,8 +106,19 @@ def place_spikes(time: Tensor, active: Tensor, steps: int) -> Tensor:
     Returns:
         (steps, batch, *features), bool.
     """
-    step = time.round()
-    active = active & (step >= 0) & (step < steps)
-    index = torch.where(active, step, 0.0).long()
+    step = placed(time, active, steps)
+    index = torch.where(step.isfinite(), step, 0.0).long()
     spikes = torch.zeros((steps, *time.shape), dtype=torch.bool, device=time.device)
-    return spikes.scatter_(0, index[None], active[None])
+    return spikes.scatter_(0, index[None], step.isfinite()[None])
+
+
+def placed(time: Tensor, active: Tensor, steps: int) -> Tensor:
+    """The step nearest to each time, infinity where inactive or after the end."""
+    step = time.round()
+    return torch.where(active & (step >= 0) & (step < steps), step, torch.inf)
+
+
+def first_steps(spikes: Tensor) -> Tensor:
+    """The first step with a spike, (batch, *features) float64, infinity where there is none."""
+    fired = spikes.detach() > 0
+    return torch.where(fired.any(0), fired.to(torch.uint8).argmax(0).double(), torch.inf)

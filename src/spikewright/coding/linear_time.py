@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from spikewright.coding.encoder import Encoder, check_unit
@@ -85,3 +86,27 @@ class LinearTime(Encoder):
         """Times of value 0 and of value 1, in units of ``unit`` s."""
         late = self.latest if self.time_of_zero is None else self.time_of_zero
         return late / unit, self.time_of_one / unit
+
+    def value_at(self, time: Tensor, unit: float = 1.0) -> Tensor:
+        """What a spike at each time stands for, cut to [0, 1].
+
+        Args:
+            time: (...) float64, in units; infinity where there is no spike, which stands for 0.
+            unit: what times are counted in, s.
+
+        Raises:
+            ParameterError: a code whose values all spike at one time.
+        """
+        start, end = self.apart(unit)
+        value = ((start - time) / (start - end)).clamp(0, 1)
+        return torch.where(time.isfinite(), value, 0.0)
+
+    def apart(self, unit: float = 1.0) -> tuple[float, float]:
+        """Times of value 0 and of value 1, in units; ParameterError if they are the same."""
+        start, end = self.ends(unit)
+        if start == end:
+            raise ParameterError(
+                f"{self.where}: time_of_zero and time_of_one must differ for a way back, got "
+                f"{start * unit!r} for both. Use more steps, or time_of_zero=steps * dt."
+            )
+        return start, end

@@ -18,8 +18,10 @@ from spikewright.coding import (
     ExactLatency,
     Latency,
     LogLatency,
+    Phase,
     Poisson,
     Population,
+    Radix,
     encoder_by_name,
 )
 from spikewright.errors import ParameterError, ShapeError
@@ -58,7 +60,7 @@ def test_every_encoder_keeps_shape_and_dtype_and_repeats_itself(
 
 @pytest.mark.parametrize("name", [name for name in STATIC if name not in {"constant", "poisson"}])
 def test_what_comes_out_lies_between_no_spike_and_one(name: str) -> None:
-    out = encoder_by_name(name, 50, 1e-3)(torch.rand(20, 30, generator=seeded()), seeded())
+    out = encoder_by_name(name, 20, 1e-3)(torch.rand(20, 30, generator=seeded()), seeded())
     assert 0 <= out.min() < out.max() <= 1
 
 
@@ -68,7 +70,7 @@ def test_what_comes_out_lies_between_no_spike_and_one(name: str) -> None:
 def test_spikes_are_whole_numbers_and_zero_is_silent(name: str) -> None:
     values = torch.rand(20, 30, generator=seeded())
     values[:, 0] = 0
-    out = encoder_by_name(name, 50, 1e-3)(values, seeded())
+    out = encoder_by_name(name, 20, 1e-3)(values, seeded())
     assert torch.equal(out, out.round())
     assert out[..., 1:].any()
     assert not out[..., 0].any()
@@ -380,8 +382,13 @@ def test_a_signal_of_another_length_is_refused() -> None:
         (Deterministic, {"phase": 1.0}, "phase must lie in [0, 1), got 1.0. "),
         (
             Latency,
-            {"time_of_zero": 10e-3},
+            {"time_of_zero": 10e-3, "threshold": None},
             "time_of_zero must lie between 0 and 0.009 s, the last step, got 0.01. ",
+        ),
+        (
+            Latency,
+            {"time_of_zero": 10.1e-3},
+            "time_of_zero must lie between 0 and 0.01 s, the end, got 0.0101. ",
         ),
         (
             ExactLatency,
@@ -393,6 +400,9 @@ def test_a_signal_of_another_length_is_refused() -> None:
         (Latency, {"threshold": 1.0}, "threshold must lie in [0, 1) or be None, got 1.0. "),
         (LogLatency, {"threshold": 0.0}, "threshold must lie in (0, 1), got 0.0. "),
         (LogLatency, {"tau": 0.0}, "tau must be positive and finite, got 0.0. "),
+        (Radix, {"steps": 25}, "steps must be a whole number from 1 to 24, got 25. "),
+        (Phase, {"period": 0}, "period must be a whole number from 1 to 24, got 0. "),
+        (Phase, {"period": 11}, "period must be at most steps = 10, got 11. "),
         (Population, {"neurons": 1}, "neurons must be an integer of at least 2, got 1. "),
         (Population, {"width": 0}, "width must be positive and finite, got 0. "),
         (

@@ -1,12 +1,14 @@
 """Benchmarks, one a file: this package against others, measured side by side in one run.
 
-To add one, add its file: a function ``rows()`` that yields `Row`. Its name is the file's.
+To add one, add its file: a function ``rows()`` that yields `Row`, or `Figures` where there is
+nothing to compare with. Its name is the file's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spikewright.benches.core.figures import Figures
 from spikewright.benches.core.row import Row, to_json
 from spikewright.benches.core.timing import Timing, interleaved
 from spikewright.errors import SpikewrightError
@@ -15,7 +17,7 @@ from spikewright.lookup import Lookup
 BENCHES = Lookup(__name__, "bench")
 
 
-def rows(name: str) -> Iterator[Row]:
+def rows(name: str) -> Iterator[Row | Figures]:
     """Run a benchmark; its rows come as they are measured.
 
     Raises:
@@ -30,4 +32,4 @@ def rows(name: str) -> Iterator[Row]:
     yield from measure()
 
 
-__all__ = ["BENCHES", "Row", "Timing", "interleaved", "rows", "to_json"]
+__all__ = ["BENCHES", "Figures", "Row", "Timing", "interleaved", "rows", "to_json"]

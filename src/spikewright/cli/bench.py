@@ -33,8 +33,7 @@ def bench(
     found: list[Any] = []
     for row in rows(name):
         found.append(row)
-        case, *_, other, _, ratio = row.cells()
-        screen.print(f"{case}: {ratio} × {other}", style="dim", markup=False)
+        screen.print(row.told(), style="dim", markup=False)
     console().print(_table(name, found))
     if json is not None:
         from spikewright.files import write_json
@@ -48,12 +47,15 @@ def bench(
 
 
 def _table(name: str, rows: list[Any]) -> Any:
-    from spikewright.benches.core.row import COLUMNS
+    from spikewright.benches.core.row import COLUMNS, Row
 
     escape: Any = optional.require("rich.markup").escape
-    shown = table(f"bench {name}", *COLUMNS, right=("ours", "other", "ratio"))
+    columns, right = (rows[0].columns, rows[0].right) if rows else (COLUMNS, ())
+    shown = table(f"bench {name}", *columns, right=right)
     for row in rows:
-        *cells, ratio = map(escape, row.cells())
-        style = "dim" if row.ratio is None else "green" if row.ratio >= 1 else "yellow"
-        shown.add_row(*cells, f"[{style}]{ratio}[/]")
+        *cells, last = map(escape, row.cells())
+        if isinstance(row, Row):
+            style = "dim" if row.ratio is None else "green" if row.ratio >= 1 else "yellow"
+            last = f"[{style}]{last}[/]"
+        shown.add_row(*cells, last)
     return shown

@@ -17,14 +17,17 @@ from spikewright.coding.deterministic import Deterministic
 from spikewright.coding.encoder import Encoder
 from spikewright.coding.exact_latency import ExactLatency
 from spikewright.coding.first_spike import FirstSpike
+from spikewright.coding.invertible import Invertible
 from spikewright.coding.last import Last
 from spikewright.coding.latency import Latency
 from spikewright.coding.log_latency import LogLatency
 from spikewright.coding.maximum import Max
 from spikewright.coding.mean import Mean
 from spikewright.coding.over_threshold import OverThreshold
+from spikewright.coding.phase import Phase
 from spikewright.coding.poisson import Poisson
 from spikewright.coding.population import Population
+from spikewright.coding.radix import Radix, from_bits, to_bits
 from spikewright.coding.serial import Serial
 from spikewright.coding.spike_times import SpikeTimes
 from spikewright.errors import ParameterError, nearest
@@ -39,6 +42,8 @@ ENCODERS: dict[str, type[Encoder]] = {
         Latency,
         ExactLatency,
         LogLatency,
+        Radix,
+        Phase,
         Population,
         Delta,
         Serial,
@@ -120,16 +125,21 @@ __all__ = [
     "Encoder",
     "ExactLatency",
     "FirstSpike",
+    "Invertible",
     "Last",
     "Latency",
     "LogLatency",
     "Max",
     "Mean",
     "OverThreshold",
+    "Phase",
     "Poisson",
     "Population",
+    "Radix",
     "Serial",
     "SpikeTimes",
     "decoder_by_name",
     "encoder_by_name",
+    "from_bits",
+    "to_bits",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,10 @@ class Bernoulli(RateEncoder):
 
     At most one spike a step, so max_rate * dt is at most 1. No gradient to the values.
 
+    Way back: count / (steps p), with p = max_rate * dt, has the value x as its mean and
+    sqrt(x (1 / p - x) / steps) as its root-mean-square error. Only 0, and 1 where p = 1, return
+    for certain: of x <= 1 none has a greater one than ``rms_bound``.
+
     Args:
         steps: length of the sequence.
         dt: time step, s.
@@ -30,6 +35,12 @@ class Bernoulli(RateEncoder):
     """
 
     name: ClassVar[str] = "bernoulli"
+
+    @property
+    def rms_bound(self) -> float:
+        """The greatest root-mean-square error of a value, over draws."""
+        worst = min(1.0, 0.5 / self.peak)
+        return math.sqrt(worst * (1 / self.peak - worst) / self.steps)
 
     def __call__(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw the spikes of a batch, values in [0, 1]; see `Encoder.__call__`."""

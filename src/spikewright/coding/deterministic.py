@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,9 @@ class Deterministic(RateEncoder):
     default phase of 1/2 the count in any run-up is the nearest whole number to its mean. At most
     one spike a step. No gradient to the values.
 
+    Way back: a count n stands for (n + 1/2 - phase) / (steps * max_rate * dt), the middle of the
+    values that give it, cut to [0, 1]: at most half a spike's worth from the value.
+
     Args:
         steps: length of the sequence.
         dt: time step, s.
@@ -30,6 +34,8 @@ class Deterministic(RateEncoder):
     >>> encoder = Deterministic(steps=8, dt=1e-3)
     >>> encoder(torch.tensor([[0.25]])).flatten().tolist()
     [0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+    >>> encoder.decode(encoder(torch.tensor([[0.25, 0.3, 1.0]]))).tolist()
+    [[0.25, 0.25, 1.0]]
     """
 
     name: ClassVar[str] = "deterministic"
@@ -44,6 +50,17 @@ class Deterministic(RateEncoder):
                 "Leave it at 0.5 for the count nearest to the rate."
             )
 
+    @property
+    def levels(self) -> Tensor:
+        """The values that come back as they are, float64, the least first; one for each count."""
+        most = math.floor(self.phase + self.steps * self.peak)
+        return self._value(torch.arange(most + 1, dtype=torch.float64))
+
+    @property
+    def bound(self) -> float:
+        """The greatest distance of a value from what comes back."""
+        return 0.5 / (self.steps * self.peak)
+
     def __call__(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Lay out the spikes of a batch, values in [0, 1]; see `Encoder.__call__`."""
         check_unit(self.where, values)
@@ -52,3 +69,14 @@ class Deterministic(RateEncoder):
         elapsed = torch.arange(self.steps + 1, dtype=torch.float64, device=values.device)
         elapsed = elapsed.reshape(-1, *[1] * values.ndim)
         return torch.floor(self.phase + rate * elapsed).diff(dim=0).to(values.dtype)
+
+    def decode(self, spikes: Tensor) -> Tensor:
+        """Values, (batch, *features), of spikes (steps, batch, *features), of their dtype.
+
+        Raises:
+            ShapeError: another number of steps, or numbers other than 0 and 1.
+        """
+        return self._value(self._counts(spikes)).to(spikes.dtype)
+
+    def _value(self, count: Tensor) -> Tensor:
+        return ((count + 0.5 - self.phase) / (self.steps * self.peak)).clamp(0, 1)

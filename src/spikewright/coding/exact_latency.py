@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from spikewright.coding.linear_time import LinearTime
 from spikewright.coding.spike_times import SpikeTimes
+from spikewright.errors import ShapeError
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,9 @@ class ExactLatency(LinearTime):
 
     t = time_of_zero + value * (time_of_one - time_of_zero). By default the largest value is the
     first. No gradient to the values.
+
+    Way back: the value of the first spike's time; silence is 0. It differs from the value by
+    rounding, or by at most the threshold where that kept it silent.
 
     Args:
         steps: length of the trial, in steps.
@@ -60,3 +65,17 @@ class ExactLatency(LinearTime):
         # Rounding may carry the last one past the end.
         first = torch.where(active, times.clamp(0.0, self.latest), torch.inf)
         return SpikeTimes.from_first(first, self.latest)
+
+    def decode(self, spikes: SpikeTimes) -> Tensor:
+        """Values, (batch, *features) float64, of the spikes of a batch.
+
+        Raises:
+            ShapeError: a trial of another length.
+            ParameterError: a code whose values all spike at one time.
+        """
+        if not math.isclose(spikes.duration, self.latest):
+            raise ShapeError(
+                f"{self.where}: spikes must be of a trial of {self.latest:.6g} s, got "
+                f"{spikes.duration:.6g} s. Decode with the steps that they were encoded with."
+            )
+        return self.value_at(spikes.first())

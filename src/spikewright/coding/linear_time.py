@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from spikewright.coding.encoder import Encoder, check_unit
@@ -33,10 +34,11 @@ class LinearTime(Encoder):
         super().__post_init__()
         for field in ("time_of_one", "time_of_zero"):
             time = getattr(self, field)
-            if time is not None and not (time >= 0 and self._fits(time)):
+            latest, what = self._latest_of(field)
+            if time is not None and not (time >= 0 and self._fits(time, latest)):
                 raise ParameterError(
-                    f"{self.where}: {field} must lie between 0 and {self.latest:.6g} s, "
-                    f"{self.latest_is}, got {time!r}. Change it, or use more steps."
+                    f"{self.where}: {field} must lie between 0 and {latest:.6g} s, "
+                    f"{what}, got {time!r}. Change it, or use more steps."
                 )
         if self.threshold is not None and not 0 <= self.threshold < 1:
             raise ParameterError(
@@ -54,9 +56,13 @@ class LinearTime(Encoder):
         """What that time is, in words."""
         raise NotImplementedError
 
-    def _fits(self, time: float) -> bool:
+    def _latest_of(self, field: str) -> tuple[float, str]:
+        """The latest time that a field may have, s, and what that time is, in words."""
+        return self.latest, self.latest_is
+
+    def _fits(self, time: float, latest: float) -> bool:
         # 38 * 1e-6 lies below 38e-6.
-        return time <= self.latest * (1 + 1e-9)
+        return time <= latest * (1 + 1e-9)
 
     def place(self, values: Tensor, unit: float = 1.0) -> tuple[Tensor, Tensor]:
         """When each value spikes, and whether it does.
@@ -72,7 +78,35 @@ class LinearTime(Encoder):
             ShapeError: values of another dtype, not finite, or outside of [0, 1].
         """
         check_unit(self.where, values)
-        late = self.latest if self.time_of_zero is None else self.time_of_zero
-        start, end = late / unit, self.time_of_one / unit
+        start, end = self.ends(unit)
         silent = -math.inf if self.threshold is None else self.threshold
         return start + values.detach().double() * (end - start), values.detach() > silent
+
+    def ends(self, unit: float = 1.0) -> tuple[float, float]:
+        """Times of value 0 and of value 1, in units of ``unit`` s."""
+        late = self.latest if self.time_of_zero is None else self.time_of_zero
+        return late / unit, self.time_of_one / unit
+
+    def value_at(self, time: Tensor, unit: float = 1.0) -> Tensor:
+        """What a spike at each time stands for, cut to [0, 1].
+
+        Args:
+            time: (...) float64, in units; infinity where there is no spike, which stands for 0.
+            unit: what times are counted in, s.
+
+        Raises:
+            ParameterError: a code whose values all spike at one time.
+        """
+        start, end = self.apart(unit)
+        value = ((start - time) / (start - end)).clamp(0, 1)
+        return torch.where(time.isfinite(), value, 0.0)
+
+    def apart(self, unit: float = 1.0) -> tuple[float, float]:
+        """Times of value 0 and of value 1, in units; ParameterError if they are the same."""
+        start, end = self.ends(unit)
+        if start == end:
+            raise ParameterError(
+                f"{self.where}: time_of_zero and time_of_one must differ for a way back, got "
+                f"{start * unit!r} for both. Use more steps, or time_of_zero=steps * dt."
+            )
+        return start, end

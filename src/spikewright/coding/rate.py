@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.coding.encoder import Encoder
+from spikewright.coding.invertible import check_train
 from spikewright.errors import ParameterError
 
 
@@ -43,6 +44,28 @@ class RateEncoder(Encoder):
                 f"{self.max_rate:.6g}. Lower max_rate or dt, or use Poisson, which may put "
                 "several spikes into a step."
             )
+
+    def decode(self, spikes: Tensor) -> Tensor:
+        """Values that the rates stand for: count / (steps * max_rate * dt), of the spikes' dtype.
+
+        Of a random code it is the unbiased estimate, which passes 1 where max_rate is below 1 / dt
+        and more spikes came than value 1 has on average.
+
+        Args:
+            spikes: (steps, batch, *features).
+
+        Returns:
+            (batch, *features).
+
+        Raises:
+            ShapeError: another number of steps, or what is no number of spikes.
+        """
+        return (self._counts(spikes) / (self.steps * self.peak)).to(spikes.dtype)
+
+    def _counts(self, spikes: Tensor) -> Tensor:
+        """Spikes of each value, (batch, *features) float64: half precision cannot count far."""
+        check_train(self.where, spikes, self.steps, several=self.several)
+        return spikes.detach().sum(0, dtype=torch.float64)
 
     @property
     def peak(self) -> float:

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from spikewright.benches.core.figures import Figures
 from spikewright.errors import ParameterError
 
 COLUMNS = ("case", "ours", "other", "other is", "unit", "ratio")
+NUMBERS = ("ours", "other", "ratio")
 NONE = "–"
 
 
@@ -67,6 +69,16 @@ class Row:
             return None
         return self.other / self.ours if self.better == "lower" else self.ours / self.other
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the cells."""
+        return COLUMNS
+
+    @property
+    def right(self) -> tuple[str, ...]:
+        """Columns of numbers."""
+        return NUMBERS
+
     def cells(self) -> tuple[str, ...]:
         """The row as text, a cell for each of `COLUMNS`.
 
@@ -79,6 +91,17 @@ class Row:
         figures = [_figure(*pair) for pair in zip((self.ours, self.other), spread, strict=True)]
         return (self.case, *figures, other, self.unit, ratio)
 
+    def told(self) -> str:
+        """What is said of it as soon as it is measured."""
+        case, *_, other, _, ratio = self.cells()
+        return f"{case}: {ratio} × {other}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; note, kind and spread only where there are any."""
+        names = ("case", "ours", "other", "other_name", "unit", "ratio")
+        more = {"note": self.note, "kind": self.kind, "spread": self.spread}
+        return {name: getattr(self, name) for name in names} | {k: v for k, v in more.items() if v}
+
 
 def _figure(value: float | None, spread: float) -> str:
     if value is None:
@@ -86,12 +109,6 @@ def _figure(value: float | None, spread: float) -> str:
     return f"{value:.4g}" + (f" ± {spread:.0%}" if spread else "")
 
 
-def to_json(bench: str, rows: Iterable[Row]) -> dict[str, Any]:
-    """A benchmark as plain values; note, kind and spread only where a row has them."""
-    return {"bench": bench, "rows": [_row_to_json(row) for row in rows]}
-
-
-def _row_to_json(row: Row) -> dict[str, Any]:
-    names = ("case", "ours", "other", "other_name", "unit", "ratio")
-    more = {"note": row.note, "kind": row.kind, "spread": row.spread}
-    return {name: getattr(row, name) for name in names} | {k: v for k, v in more.items() if v}
+def to_json(bench: str, rows: Iterable[Row | Figures]) -> dict[str, Any]:
+    """A benchmark as plain values."""
+    return {"bench": bench, "rows": [row.to_json() for row in rows]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.grad import conv2d_input
 
 from spikewright.targets.fpga.integer import (
     Add,
@@ -45,6 +46,6 @@ def _spread(
     options = (windows.stride, windows.padding)
     reached = functional.conv2d(torch.zeros(1, *shape), taps, None, *options, groups=groups)
     # The convolution's gradient sends each output's 1 back to the inputs it was made of.
-    back = torch.nn.grad.conv2d_input((1, *shape), taps, torch.ones_like(reached), *options,
+    back = conv2d_input((1, *shape), taps, torch.ones_like(reached), *options,
                                       groups=groups)  # fmt: skip
     return back[0].round().to(torch.int64)

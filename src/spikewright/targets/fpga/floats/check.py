@@ -39,11 +39,11 @@ def faults(network: FloatNetwork) -> list[Broken]:
 
 def _signs(network: FloatNetwork, stage: FloatStage, negative: frozenset[str]) -> Iterator[Broken]:
     source = stage.inputs[0]
-    if isinstance(stage.operation, Convolution | Dense | MaxPool | AveragePool):
-        if source in negative:
-            need = f"inputs that may be negative, from {source!r}"
-            way = f"Put a ReLU right behind {source!r}; without one, two products are one product."
-            yield Broken(stage.name, "signs", need, SPIKES, way)
+    reads_spikes = isinstance(stage.operation, Convolution | Dense | MaxPool | AveragePool)
+    if reads_spikes and source in negative:
+        need = f"inputs that may be negative, from {source!r}"
+        way = f"Put a ReLU right behind {source!r}; without one, two products are one product."
+        yield Broken(stage.name, "signs", need, SPIKES, way)
     if isinstance(stage.operation, ReLU) and len(network.users[source]) > 1:
         others = [user.name for user in network.users[source] if user is not stage]
         need = f"the values of {source!r} that {', '.join(map(repr, others))} reads as well"
@@ -53,7 +53,8 @@ def _signs(network: FloatNetwork, stage: FloatStage, negative: frozenset[str]) -
 
 def _numbers(stage: FloatStage) -> Iterator[Broken]:
     operation = stage.operation
-    if isinstance(operation, Convolution | Dense):
-        if not bool(operation.weight.isfinite().all() and operation.bias.isfinite().all()):
-            way = "Train the network again: its training went out of bounds."
-            yield Broken(stage.name, "numbers", "weights that are not finite", "numbers", way)
+    if not isinstance(operation, Convolution | Dense):
+        return
+    if not bool(operation.weight.isfinite().all() and operation.bias.isfinite().all()):
+        way = "Train the network again: its training went out of bounds."
+        yield Broken(stage.name, "numbers", "weights that are not finite", "numbers", way)

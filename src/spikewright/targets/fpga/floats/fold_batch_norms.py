@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from spikewright.compiler.target import Broken
 from spikewright.targets.fpga.floats.network import (
     BatchNorm,
@@ -27,6 +25,7 @@ def fold_batch_norms(network: FloatNetwork) -> FloatNetwork:
     Raises:
         CompileError: a norm of features that stands behind no product of its own.
 
+    >>> import torch
     >>> one = torch.ones(1, dtype=torch.float64)
     >>> norm = BatchNorm(2 * one, one, one, 3 * one, 1.0)
     >>> stages = (FloatStage("a", ("input",), Dense(one[None], one)), FloatStage("b", ("a",), norm))

@@ -95,7 +95,8 @@ class FloatNetwork:
 
     >>> import torch
     >>> dense = Dense(torch.tensor([[1.0, -2.0]]), torch.zeros(1))
-    >>> net = FloatNetwork((2,), (FloatStage("a", (INPUT,), dense), FloatStage("b", ("a",), ReLU())))
+    >>> first, second = FloatStage("a", (INPUT,), dense), FloatStage("b", ("a",), ReLU())
+    >>> net = FloatNetwork((2,), (first, second))
     >>> net.run(torch.tensor([[3.0, 1.0], [1.0, 1.0]])).tolist()
     [[1.0], [0.0]]
     """

@@ -128,9 +128,7 @@ def _widest(stage: Stage, made: Quantised) -> Any:
     real = made.weights[stage.name]
     bits = real.form.bits + made.settings.bits + made.settings.margin_bits
     weight = torch.full_like(operation.weight, real.form.least)
-    return replace(
-        operation, weight=weight, bias=torch.full_like(operation.bias, 2 ** (bits - 1))
-    )
+    return replace(operation, weight=weight, bias=torch.full_like(operation.bias, 2 ** (bits - 1)))
 
 
 class _Straight(torch.autograd.Function):

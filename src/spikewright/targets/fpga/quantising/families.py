@@ -35,7 +35,7 @@ class Families:
             if isinstance(stage.operation, Convolution | Dense) and free:
                 continue
             self._parent[stage.name] = (stage.inputs[0], _share(stage))
-            broken += [fault for fault in self._joined(stage)]
+            broken += list(self._joined(stage))
         refuse("fpga.quantise", broken)
 
     def unit(self, name: str) -> float | None:

@@ -74,7 +74,7 @@ class Quantisation:
     6
     """
 
-    weights: WeightQuantisation = WeightQuantisation()
+    weights: WeightQuantisation = field(default_factory=WeightQuantisation)
     layers: Mapping[str, WeightQuantisation] = field(default_factory=dict[str, WeightQuantisation])
     bits: int = 4
     ranges: Ranges = "maximum"

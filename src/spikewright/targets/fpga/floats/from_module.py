@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -45,6 +46,7 @@ def from_module(module: nn.Module, x: Tensor) -> FloatNetwork:
             "spikewright.learning.proxy.as_torch(network), its ReLU twin, where it has one."
         )
     exported = _exported(module, x)
+    exported.graph.eliminate_dead_code()
     reader = Reader(_tensors(exported))
     for node in exported.graph.nodes:
         read(reader, node)
@@ -54,7 +56,8 @@ def from_module(module: nn.Module, x: Tensor) -> FloatNetwork:
 
 def _exported(module: nn.Module, x: Tensor) -> Any:
     example = torch.cat([x[:1]] * _SAMPLES)
-    with in_mode(module, training=False), torch.no_grad():
+    with in_mode(module, training=False), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of slow operations, say, which are only read here
         try:
             return torch.export.export(module, (example,), strict=False)
         except Exception as cause:  # torch raises many kinds for what it cannot follow

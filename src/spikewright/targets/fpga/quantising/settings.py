@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -88,6 +89,7 @@ class Quantisation:
         _bits("bits", self.bits, 1)
         _word("ranges", self.ranges, get_args(Ranges))
         _word("scales", self.scales, get_args(Scales))
+        top = self.input_top
         checks = (
             ("percentile", self.percentile, "above 0 and at most 100", 0 < self.percentile <= 100),
             ("margin_bits", self.margin_bits, "0 to 32", 0 <= self.margin_bits <= 32),
@@ -97,7 +99,7 @@ class Quantisation:
                 "2 to 53",
                 2 <= (self.accumulator_bits or 2) <= 53,
             ),
-            ("input_top", self.input_top, "above 0 and finite", 0 < (self.input_top or 1) < 1e30),
+            ("input_top", self.input_top, "above 0 and finite", top is None or 0 < top < math.inf),
         )
         for name, value, rule, right in checks:
             if not right:

@@ -77,9 +77,29 @@ def images() -> nn.Module:
     )
 
 
+class Mixed(nn.Module):
+    """Branches whose scales differ by 9, of a mean, and by what the weights have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.mean = nn.AvgPool2d(3, 1, padding=1)
+        self.second = nn.Conv2d(4, 4, 3, padding=1)
+        self.third = nn.Conv2d(4, 4, 1)
+        self.out = nn.Linear(4 * 16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        y = torch.relu(self.second(x) + self.mean(x))
+        z = torch.relu(self.third(y) + self.mean(x) + y)
+        return self.out(functional.avg_pool2d(z, 2).flatten(1))
+
+
 CASES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "lines": (lines, (3, 24)),
     "images": (images, (1, 12, 12)),
+    "mixed": (Mixed, (1, 8, 8)),
     "residual": (PlainResidual, (2, 9, 9)),
 }
 

@@ -32,7 +32,7 @@ def test_the_forward_pass_is_the_integer_network_bit_for_bit(name: str, bits: in
     made = convert(module, x, replace(COARSE, weights=WeightQuantisation(bits), bits=bits))
     model = Faked(made)
     assert torch.equal(model(x), outputs(made, x))
-    assert float(model(x).std()) > 0
+    assert float(model(x).detach().std()) > 0
     torch.manual_seed(0)
     with torch.no_grad():
         for place, real in enumerate(made.weights.values()):
@@ -61,7 +61,9 @@ def test_gradients_go_straight_through_and_stop_where_activations_saturate() -> 
     assert gradient[1, 0].item() == 0.0
     model.zero_grad()
     model(torch.ones(1, 1)).sum().backward()  # twice what calibration saw
-    assert gradient[0, 0].item() == 0.0 or model.weights[0].grad[0, 0].item() == 0.0
+    gradient = model.weights[0].grad
+    assert gradient is not None
+    assert gradient.flatten().tolist() == [0.0, 0.0]
 
 
 def rings(count: int) -> tuple[Tensor, Tensor]:

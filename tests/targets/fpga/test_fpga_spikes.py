@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from spikewright.errors import CompileError, ParameterError
+from spikewright.targets.fpga.convert import convert
 from spikewright.targets.fpga.fan_out import fan_out
+from spikewright.targets.fpga.inputs import encode
 from spikewright.targets.fpga.integer import (
     INPUT,
     Add,
@@ -22,8 +24,10 @@ from spikewright.targets.fpga.integer import (
     Stage,
     SumPool,
 )
+from spikewright.targets.fpga.quantising.settings import Quantisation
 from spikewright.targets.fpga.rates import rate_levels, run_rates
 from spikewright.targets.fpga.spikes import planes, run_spikes
+from targets.fpga.modules import CASES, case
 from targets.fpga.networks_at_random import inputs, network
 
 
@@ -34,6 +38,18 @@ def test_spikes_give_what_whole_numbers_give_in_every_stage(seed: int) -> None:
     for (stage, out), shown in zip(net.walk(q), run_spikes(net, q), strict=True):
         assert shown.stage is stage
         np.testing.assert_array_equal(shown.values.numpy(), out.numpy(), err_msg=stage.name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_spikes_give_what_whole_numbers_give_for_converted_modules(name: str) -> None:
+    module, x = case(name)
+    net = convert(module, x, Quantisation(margin_bits=12)).network
+    q = encode(net, x[:8])
+    sent = 0
+    for (stage, out), shown in zip(net.walk(q), run_spikes(net, q), strict=True):
+        np.testing.assert_array_equal(shown.values.numpy(), out.numpy(), err_msg=stage.name)
+        sent += shown.spikes
+    assert sent > 100
 
 
 @pytest.mark.parametrize("bits", range(1, 9))

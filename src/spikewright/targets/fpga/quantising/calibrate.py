@@ -42,7 +42,8 @@ def calibrate(network: FloatNetwork, data: Tensor | Iterable[Tensor]) -> Calibra
     negative = signed(network)
     seen = {INPUT: Histogram()}
     with torch.no_grad():
-        for x in _batches(data):
+        for batch in _batches(data):
+            x = batch.detach().cpu().float()  # where and as the network's weights are
             _check(x)
             seen[INPUT] = seen[INPUT].add(x)
             for stage, out in network.walk(x):

@@ -92,7 +92,7 @@ class Faked(nn.Module):
 
     def _real(self, name: str) -> RealWeights:
         place = self.places[name]
-        weight, bias = self.weights[place].detach().clone(), self.biases[place].detach().clone()
+        weight, bias = (held[place].detach().cpu().clone() for held in (self.weights, self.biases))
         return replace(self.made.weights[name], weight=weight, bias=bias)
 
     def _operation(self, stage: Stage) -> Any:

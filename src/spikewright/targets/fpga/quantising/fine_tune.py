@@ -85,7 +85,7 @@ def fine_tune(
             "fpga.fine_tune: x and targets must have as many samples, at least one, got "
             f"{len(x)} and {len(targets)}. Pass (samples, *features) and (samples,)."
         )
-    model = Faked(made)
+    model = Faked(made).to(x.device)
     draw = seeding.generator(settings.seed, "fpga.fine_tune")
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     batches = -(-len(x) // settings.batch_size)

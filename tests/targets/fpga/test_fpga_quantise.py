@@ -48,6 +48,10 @@ def error(made: Quantised, x: Tensor, wanted: Tensor) -> float:
 @pytest.mark.parametrize("name", CASES)
 def test_with_many_bits_the_integer_network_is_the_float_one(name: str, scales: str) -> None:
     module, x = case(name)
+    if (name, scales) == ("mixed", "powers"):  # a mean over 9, and weights that cannot meet it
+        with pytest.raises(CompileError, match=r"layer 'add.*Use scales='free'"):
+            convert(module, x, replace(FINE, scales=scales))
+        return
     with torch.no_grad():
         wanted = module(x)
     fine = error(convert(module, x, replace(FINE, scales=scales)), x, wanted)

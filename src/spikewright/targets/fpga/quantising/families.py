@@ -30,6 +30,7 @@ class Families:
     def __init__(self, network: FloatNetwork, free: bool) -> None:
         self._parent: dict[str, tuple[str, float]] = {}
         self._roots: dict[str, float] = {}
+        self._way = "a convolution behind one of them, or " if free else "scales='free', or "
         broken: list[Broken] = []
         for stage in network.stages:
             if isinstance(stage.operation, Convolution | Dense) and free:
@@ -68,10 +69,7 @@ class Families:
             elif abs(offset - more - round(offset - more)) > _ALIKE:
                 need = "a sum of branches whose scales no shift brings together"
                 have = "shifts"
-                way = (
-                    "Use average pooling with windows of 2, 4, 8 or 16 values in both branches, "
-                    "or a convolution behind it."
-                )
+                way = f"Use {self._way}average pooling over 2, 4, 8 or 16 values."
                 yield Broken(stage.name, "scales", need, have, way)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.grad import conv2d_input
 
 from spikewright.targets.fpga.integer import (
     Add,
@@ -43,9 +42,14 @@ def fan_out(operation: Operation, shape: tuple[int, ...]) -> Tensor:
 def _spread(
     taps: Tensor, windows: Convolution | SumPool, shape: tuple[int, ...], groups: int
 ) -> Tensor:
-    options = (windows.stride, windows.padding)
-    reached = functional.conv2d(torch.zeros(1, *shape), taps, None, *options, groups=groups)
-    # The convolution's gradient sends each output's 1 back to the inputs it was made of.
-    back = conv2d_input((1, *shape), taps, torch.ones_like(reached), *options,
-                                      groups=groups)  # fmt: skip
-    return back[0].round().to(torch.int64)
+    reached = functional.conv2d(
+        torch.zeros(1, *shape), taps, None, windows.stride, windows.padding, groups=groups
+    )
+    # Transposed, the convolution sends each output's 1 back to the inputs it was made of.
+    back, stride, padding = torch.ones_like(reached), windows.stride, windows.padding
+    rest = tuple(
+        (size + 2 * pad - kernel) % step
+        for size, pad, kernel, step in zip(shape[1:], padding, taps.shape[2:], stride, strict=True)
+    )
+    spread = functional.conv_transpose2d(back, taps, None, stride, padding, rest, groups)
+    return spread[0].to(torch.int64)

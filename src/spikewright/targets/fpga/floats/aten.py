@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,9 @@ def read(reader: Reader, node: Node) -> None:
         reads = any(reader.knows(one) for one in node.all_input_nodes)
         if not reads:
             return  # worked out from parameters: whoever uses it as a weight is refused
+        if node.target is operator.getitem:
+            reader.same(node, node.args[0])  # of several outputs: what gives them was refused
+            return
         schema: Any = getattr(node.target, "_schema", None)
         given = {} if schema is None else arguments(node)
         _READERS.get(kind.rstrip("_"), _unknown)(reader, node, given)

@@ -107,7 +107,7 @@ def _step(
     value = loss(model(batch[0]).flatten(1), batch[1])
     if not bool(value.isfinite()):
         raise ParameterError(
-            f"fpga.fine_tune: loss must be finite, got {float(value)}. Lower learning_rate."
+            f"fpga.fine_tune: loss must be finite, got {value.item()}. Lower learning_rate."
         )
     optimiser.zero_grad()
     value.backward()

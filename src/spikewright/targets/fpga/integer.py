@@ -156,7 +156,11 @@ class Requantise:
 
     def __call__(self, m: Tensor) -> Tensor:
         """Exact where m and 2 m are."""
-        return torch.floor(m * 2.0**-self.shift + 0.5).clamp(0, self.most)
+        return self.rounded(m).clamp(0, self.most)
+
+    def rounded(self, m: Tensor) -> Tensor:
+        """Before the range is looked at."""
+        return torch.floor(m * 2.0**-self.shift + 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +254,10 @@ class IntegerNetwork:
         Raises:
             ShapeError: another shape, or numbers that are not whole or out of range.
         """
+        return ((stage, out) for stage, _, out in self.watch(q))
+
+    def watch(self, q: Tensor) -> Iterator[tuple[Stage, Tensor, Tensor]]:
+        """Each stage, its sums before they are requantised, and what it gives; see `walk`."""
         values = {INPUT: self._checked(q)}
         last = {name: stage.name for stage in self.stages for name in stage.inputs}
         for stage in self.stages:
@@ -257,7 +265,7 @@ class IntegerNetwork:
             given = tuple(values[name].to(exact) for name in stage.inputs)
             m = stage.operation.accumulate(given)
             values[stage.name] = stage.requantise(m) if stage.requantise else m
-            yield stage, values[stage.name]
+            yield stage, m, values[stage.name]
             for name in stage.inputs:
                 if last[name] == stage.name:
                     values.pop(name, None)

@@ -1,0 +1,1 @@
+"""The trained network in real numbers: read from a module, tidied and checked."""

@@ -4,7 +4,7 @@
 //   0x08 CYCLES    clocks of the last inference
 //   0x0c STALLS    of these, clocks that waited for a stream
 //   0x10 SATURATED activations that were larger than their layer's largest
-//   0x14 IDENTITY  of the network
+//   0x14 IDENTITY  of the accelerator: a checksum of its dimensions
 // Bits of addresses and data that no register has are ignored.
 module control_registers #(
     parameter [31:0] IDENTITY = 0,

@@ -28,7 +28,7 @@ static Vaccelerator *top;
 static std::mt19937 generator;
 static int gap;
 static uint64_t clocks;
-static const uint64_t PATIENCE = 1ull << 32;
+static const uint64_t PATIENCE = 1ull << 28;
 
 static bool moves() { return static_cast<int>(generator() % 100) >= gap; }
 
@@ -122,7 +122,7 @@ static void reset() {
   lasts.clear();
 }
 
-static void begin(const std::vector<Bytes> &numbers) {
+static void start_run(const std::vector<Bytes> &numbers) {
   input = Source{numbers};
   kernel.next = weight.next = 0;
   kernel.offered = weight.offered = false;
@@ -161,11 +161,11 @@ int main(int argc, char **argv) {
   top = owner.get();
   reset();
   for (size_t sample = 0; sample < samples; sample++) {
-    begin(numbers[sample]);
+    start_run(numbers[sample]);
     if (sample == 0 && reset_at) {
       for (uint64_t i = 0; i < reset_at; i++) clock_once();
       reset();
-      begin(numbers[sample]);
+      start_run(numbers[sample]);
     }
     while (read_register(4) != 2)
       for (int i = 0; i < 16; i++) clock_once();

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -46,6 +48,19 @@ def assemble(
     # Addresses depend on how deep the banks are, which is known only when all is placed.
     program = _assembled(network, dimensions)
     return _assembled(network, program.dimensions)
+
+
+def assemble_together(networks: Sequence[IntegerNetwork], hardware: Hardware) -> list[Program]:
+    """Programs that all run on one accelerator, which is as large as any of them needs.
+
+    Raises:
+        CompileError: see `assemble`.
+    """
+    programs = [assemble(network, hardware) for network in networks]
+    while len({program.dimensions for program in programs}) > 1:
+        largest = reduce(Dimensions.union, (program.dimensions for program in programs))
+        programs = [assemble(network, hardware, largest) for network in networks]
+    return programs
 
 
 def _assembled(network: IntegerNetwork, dimensions: Dimensions) -> Program:

@@ -50,7 +50,7 @@ def interpret(program: Program, q: Whole) -> Outcome:
     >>> program = assemble(IntegerNetwork((2,), 2, (Stage("out", (INPUT,), dense),)))
     >>> outcome = interpret(program, np.array([[3, 1]]))
     >>> outcome.results.tolist(), outcome.cycles
-    ([[1, 11]], 52)
+    ([[1, 11]], 50)
     """
     machine = Machine(program, checked(program, q))
     loop, left, index, running = 0, 0, 0, True

@@ -266,6 +266,8 @@ module map_unit #(
     assign largest = values[column*ACTIVATION+:ACTIVATION];
   end else begin : no_pooling
     assign largest = '0;
+    logic unused;
+    assign unused = &{1'b0, position, clear, step_first, step_last, maximum};
   end
   `undef SETTING
 endmodule

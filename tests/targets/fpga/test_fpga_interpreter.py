@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from targets.fpga.rtl_networks import drawn
 
 from spikewright.errors import CompileError, ParameterError, ProgramError, ShapeError
 from spikewright.targets.fpga.assemble import assemble, assemble_together
@@ -27,6 +26,7 @@ from spikewright.targets.fpga.integer import (
     SumPool,
 )
 from spikewright.targets.fpga.interpreter import interpret
+from targets.fpga.rtl_networks import drawn
 
 GOLDENS = Path(__file__).parent / "goldens"
 SMALL = Hardware(lanes=3, units=3, linear=5, word=10)
@@ -145,5 +145,3 @@ def test_what_no_unit_can_do_is_refused():
         Hardware(units=0)
     with pytest.raises(ShapeError, match=r"\(batch, 1, 2, 2\)"):
         interpret(assemble(network), np.zeros((1, 4), np.int64))
-
-

@@ -10,12 +10,11 @@ import json
 import shutil
 from pathlib import Path
 
-from targets.fpga.rtl_networks import drawn
-
 from spikewright.targets.fpga.assemble import assemble_together
 from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.emit import emit
 from spikewright.targets.fpga.verilator import simulate
+from targets.fpga.rtl_networks import drawn
 
 GOLDENS = Path(__file__).parent / "goldens"
 SEEDS = (1, 2, 3, 4, 5, 9)

@@ -80,7 +80,7 @@ def _assembled(network: IntegerNetwork, dimensions: Dimensions) -> Program:
         weight_biases=sum(map(len, writing.weight_biases)),
     )
     found = dimensions.union(deep)
-    found = replace(found, value=max(found.value, found.address))
+    found = replace(found, value=max(found.value, _narrowest(found)))
     shapes = output_shapes(network)
     return Program(
         found,
@@ -103,12 +103,18 @@ def _value_bits(writing: Writing) -> int:
     return max(max(each.value, 0).bit_length() for each in writing.instructions) + 1
 
 
+def _narrowest(d: Dimensions) -> int:
+    """Bits of a setting that the modules read at least, whatever its value."""
+    planes = (d.units * d.activation).bit_length()
+    return max(d.address, d.offset, planes, (d.sum + d.left + 1).bit_length())
+
+
 def _check(network: IntegerNetwork) -> None:
     for stage in network.stages[:-1]:
         if stage.requantise is None and not isinstance(stage.operation, (MaxPool, Flatten)):
             raise CompileError(
-                f"fpga.assemble: stage {stage.name!r} must have a requantiser, for only activations "
-                "can be stored, got sums. Put one there, or make it the last stage."
+                f"fpga.assemble: stage {stage.name!r} must have a requantiser, got sums, but "
+                "only activations can be stored. Put one there, or make it the last stage."
             )
     shapes = output_shapes(network)
     for name, shape in (*shapes.items(), (INPUT, network.shape)):

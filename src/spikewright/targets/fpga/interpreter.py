@@ -128,10 +128,7 @@ def run_linear(machine: Machine) -> None:
     rows_out = -(-outputs // word)
     machine.cycles += blocks * (2 + rows * (steps + 1) + features * steps)
     machine.cycles += outputs + 3 * len(stops) + rows_out * bits
-    if bits:
-        sums = machine.rows_of(sums, rows_out, word)
-    else:
-        sums = sums[:, None]
+    sums = machine.rows_of(sums, rows_out, word) if bits else sums[:, None]
     machine.give(sums[:, None])
 
 

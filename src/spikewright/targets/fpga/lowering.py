@@ -270,7 +270,9 @@ class Lowering:
             (source.features // source.shape[2], int(short > 0), short),
         ):
             if rows:
-                part = replace(source, shape=(1, rows, columns), index=source.index + first * source.bits)
+                part = replace(
+                    source, shape=(1, rows, columns), index=source.index + first * source.bits
+                )
                 self._windows(part, part.shape, (1, 1), (1, 1), (0, 0))
                 self._requantise(stage)
                 self.to.set(only_window(Mode.ADD) | {S.CHANNELS: len(sources)})
@@ -294,4 +296,3 @@ def _steps(blocks: list[tuple[int, int, int]]) -> int:
         if block != (a + k * (c - a), units, b + k * (d - b)):
             return k
     return len(blocks)
-

@@ -137,7 +137,7 @@ def _weight_bits(weight: torch.Tensor) -> int:
     """
     if not weight.numel():
         return 1
-    return max(int(weight.max()).bit_length(), int(-weight.min() - 1).bit_length()) + 1
+    return max(0, int(weight.max()), int(-weight.min() - 1)).bit_length() + 1
 
 
 def _offset_bits(network: IntegerNetwork, found: Dimensions) -> int:

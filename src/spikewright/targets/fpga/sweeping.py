@@ -45,9 +45,9 @@ def maxima(machine: Machine) -> Whole:
             alive = np.ones_like(spikes)
             value = np.zeros(spikes[:, :, 0].shape, np.int64)
         among = alive & spikes
-        found = among.any(2)
-        alive = np.where(found[:, :, None], among, alive)
-        value = 2 * value + found
+        found: NDArray[np.bool_] = np.any(among, axis=2, keepdims=True)
+        alive = np.where(found, among, alive)
+        value = 2 * value + found[:, :, 0]
     assert value is not None
     return value
 

@@ -89,9 +89,10 @@ def lenet():
     drawing.bits, drawing.shape, drawing.now = 4, (1, 32, 32), (1, 32, 32)
 
     def weights(*shape, bits=3):
-        return drawing.integers(*shape, bits=bits)
+        # As many below as above 0, or hardly a sum gets through the rectifier.
+        return drawing.integers(*shape, bits=bits).clamp(min=1 - 2 ** (bits - 1))
 
-    for outputs, inputs, shift in ((6, 1, 4), (16, 6, 4)):
+    for outputs, inputs, shift in ((6, 1, 3), (16, 6, 4)):
         convolution = Convolution(weights(outputs, inputs, 5, 5), weights(outputs, bits=6))
         drawing.append(convolution, Requantise(shift, 4))
         drawing.append(MaxPool((2, 2), (2, 2)))
@@ -108,7 +109,8 @@ def test_lenet_equals_the_network_clock_for_clock():
     program = assemble(network)
     found = same(program, network, q.numpy(), None)
     assert found.results.std() > 10
-    assert found.cycles == 90_256
+    assert found.saturated.min() > 0
+    assert found.cycles == 90_254
 
 
 @pytest.mark.parametrize("tool", ["iverilog", "yosys"])

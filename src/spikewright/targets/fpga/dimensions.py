@@ -1,0 +1,122 @@
+"""How large an accelerator is: what its modules are told by ``network_pkg.sv``."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from spikewright.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What is done at once, and where weights are kept: the choices that a user has.
+
+    Args:
+        lanes: columns of an output row; ``None`` is as many as the widest output row has.
+        units: output channels of a convolution.
+        linear: outputs of a fully connected layer.
+        word: columns of a word of the activation memory; ``None`` is as many as the widest map has.
+        stream_kernels, stream_weights: come over a stream instead of from a memory on the chip.
+
+    Raises:
+        ParameterError: a number below 1.
+    """
+
+    lanes: int | None = None
+    units: int = 2
+    linear: int = 16
+    word: int | None = None
+    stream_kernels: bool = False
+    stream_weights: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("lanes", "units", "linear", "word"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ParameterError(
+                    f"fpga.Hardware: {name} must be at least 1, got {value}. "
+                    "One works on everything in turn."
+                )
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The parameters of ``network_pkg.sv``; all whole numbers.
+
+    Args:
+        value: bits of a setting; address: bits of an address, the first says which bank.
+        word, lanes, units, linear: see `Hardware`.
+        sum: bits of an accumulator; weight: of a weight; activation: most bits of an activation.
+        left: as far as a requantiser shifts to the left; pad: most columns of padding.
+        offset: bits of a shift of an input row; stride: largest of columns.
+        window: positions of the largest max pooling window, 0 without one.
+        taps: most of one kernel over its channels.
+        depth_0, depth_1: words of the two banks of the activation memory.
+        instructions, kernels, weights, kernel_biases, weight_biases: words of the memories.
+        stream_kernels, stream_weights: 1 where they come over a stream.
+    """
+
+    value: int = 2
+    address: int = 2
+    word: int = 2
+    lanes: int = 1
+    units: int = 1
+    linear: int = 1
+    sum: int = 2
+    weight: int = 2
+    activation: int = 2
+    left: int = 0
+    pad: int = 0
+    offset: int = 1
+    stride: int = 1
+    window: int = 0
+    taps: int = 2
+    depth_0: int = 2
+    depth_1: int = 2
+    instructions: int = 2
+    kernels: int = 2
+    weights: int = 2
+    kernel_biases: int = 2
+    weight_biases: int = 2
+    stream_kernels: int = 0
+    stream_weights: int = 0
+
+    def union(self, other: Dimensions) -> Dimensions:
+        """The smallest that holds both.
+
+        >>> Dimensions(word=8, pad=2).union(Dimensions(word=6, units=4)).word
+        8
+        """
+        return replace(self, **{k: max(v, getattr(other, k)) for k, v in asdict(self).items()})
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Dimensions:
+        """From whole numbers by name; ``KeyError`` if one is missing."""
+        return cls(**{field.name: int(values[field.name]) for field in fields(cls)})
+
+
+def identity(d: Dimensions) -> int:
+    """A checksum, which the control registers show."""
+    return zlib.crc32(repr(asdict(d)).encode())
+
+
+def package_text(d: Dimensions) -> str:
+    """``network_pkg.sv``.
+
+    >>> print(package_text(Dimensions()).splitlines()[3])
+      localparam integer ADDRESS = 2;
+    """
+    lines = [f"  localparam integer {name.upper()} = {value};" for name, value in asdict(d).items()]
+    return "\n".join(
+        [
+            "// Made by spikewright: the sizes of one network's accelerator (see dimensions.py).",
+            "package network_pkg;",
+            *lines,
+            f"  localparam [31:0] IDENTITY = 32'h{identity(d):08x};",
+            "endpackage",
+            "",
+        ]
+    )

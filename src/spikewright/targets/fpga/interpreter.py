@@ -1,0 +1,142 @@
+"""Runs a program's instructions on its memory images, as the accelerator does, in NumPy.
+
+It knows nothing of the network: what it reads are instructions, weight words and bit planes. Steps
+of the spike trains are worked out one after another, m <- 2 m + sum of the weights with a spike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikewright.errors import ShapeError
+from spikewright.targets.fpga.instructions import Mode, Operation, Setting, decode
+from spikewright.targets.fpga.machine import Machine
+from spikewright.targets.fpga.memory import Whole
+from spikewright.targets.fpga.program import Program
+from spikewright.targets.fpga.sweeping import accumulated, linear, maxima
+
+S = Setting
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
+
+    Args:
+        results: (batch, *outputs).
+        cycles: of the clock for one sample, with all streams ready.
+        saturated: (batch,), activations that were larger than their layer's largest.
+        stalls: (batch,), clocks that waited for a stream on top of ``cycles``.
+    """
+
+    results: Whole
+    cycles: int
+    saturated: Whole
+    stalls: Whole
+
+
+def interpret(program: Program, q: Whole) -> Outcome:
+    """What the accelerator answers to inputs (batch, *program.inputs).
+
+    Raises:
+        ShapeError: another shape.
+
+    >>> import torch
+    >>> from spikewright.targets.fpga.assemble import assemble
+    >>> from spikewright.targets.fpga.integer import INPUT, Dense, IntegerNetwork, Stage
+    >>> dense = Dense(torch.tensor([[1, -2], [3, 1]]), torch.tensor([0, 1]))
+    >>> program = assemble(IntegerNetwork((2,), 2, (Stage("out", (INPUT,), dense),)))
+    >>> outcome = interpret(program, np.array([[3, 1]]))
+    >>> outcome.results.tolist(), outcome.cycles
+    ([[1, 11]], 50)
+    """
+    machine = Machine(program, checked(program, q))
+    loop, left, index, running = 0, 0, 0, True
+    while running:
+        operation, setting, value = decode(program.words[index])
+        machine.cycles += 2
+        index += 1
+        if operation == Operation.SET:
+            machine.settings[setting] = value
+        elif operation == Operation.STEP:
+            machine.settings[setting] += value
+        elif operation == Operation.LOOP:
+            loop, left = index, value
+        elif operation == Operation.NEXT:
+            left -= 1
+            index = loop if left else index
+        elif operation == Operation.END:
+            running = False
+        else:
+            UNITS[operation](machine)
+    return machine.outcome(program.outputs)
+
+
+def checked(program: Program, q: Whole) -> Whole:
+    """Inputs as a flat array (batch, numbers).
+
+    Raises:
+        ShapeError: another shape.
+    """
+    if q.shape[1:] != program.inputs:
+        raise ShapeError(
+            f"fpga: input must be (batch, {', '.join(map(str, program.inputs))}), got {q.shape}. "
+            "Give samples of the network's shape."
+        )
+    return q.reshape(len(q), -1).astype(np.int64)
+
+
+def take(machine: Machine) -> None:
+    """The input stream into the activation memory: features + rows bits clocks."""
+    features, columns = machine[S.FEATURES], machine[S.COLUMNS_OUT]
+    rows = -(-features // columns)
+    machine.write(machine.rows_of(machine.q[:, :features], rows, columns)[:, None])
+    machine.cycles += features + rows * machine[S.BITS]
+
+
+def run_map(machine: Machine) -> None:
+    """One block of output channels; the clocks are derived in ``rtl/map_unit.sv``."""
+    mode, steps = machine[S.MODE], machine[S.STEPS]
+    rows, columns, bits = machine[S.ROWS_OUT], machine[S.COLUMNS_OUT], machine[S.BITS]
+    taps = machine[S.CHANNELS] * machine[S.KERNEL_ROWS] * machine[S.KERNEL_COLUMNS]
+    if mode == Mode.MAXIMUM:
+        sums = maxima(machine)[:, None]
+    else:
+        kernel = machine.kernels.pop(machine[S.TAPS]) if mode == Mode.CONVOLVE else powers(machine)
+        sums = accumulated(machine, kernel)
+    if mode == Mode.CONVOLVE:
+        machine.cycles += 1 + machine[S.TAPS]
+        sums = sums + machine.kernel_biases.pop(1)[0][:, None, None]
+    tiles = -(-columns // machine.dimensions.lanes)
+    each = tiles * (3 + steps * taps) + columns + 3 + machine[S.UNITS] * bits
+    machine.cycles += rows * each
+    machine.give(sums[:, : machine[S.UNITS]])
+
+
+def run_linear(machine: Machine) -> None:
+    """A fully connected layer; the clocks are derived in ``rtl/linear_unit.sv``."""
+    word, lanes = machine.dimensions.word, machine.dimensions.linear
+    features, outputs, bits = machine[S.FEATURES], machine[S.OUTPUTS], machine[S.BITS]
+    steps = machine[S.STEPS]
+    blocks, rows = -(-outputs // lanes), -(-features // machine[S.COLUMNS_IN])
+    weight = np.concatenate([machine.weights.pop(features) for _ in range(blocks)], 1)
+    bias = machine.weight_biases.pop(outputs)[:, 0]
+    sums = linear(machine, weight[:, :outputs]) + bias
+    stops = {*range(lanes, outputs, lanes), *range(word, outputs, word), outputs}
+    rows_out = -(-outputs // word)
+    machine.cycles += blocks * (2 + rows * (steps + 1) + features * steps)
+    machine.cycles += outputs + 3 * len(stops) + rows_out * bits
+    sums = machine.rows_of(sums, rows_out, word) if bits else sums[:, None]
+    machine.give(sums[:, None])
+
+
+def powers(machine: Machine) -> Whole:
+    """The operands of an addition, (taps, units): powers of two, of the first unit."""
+    each = machine[S.KERNEL_ROWS] * machine[S.KERNEL_COLUMNS]
+    lifts = [machine[S.LIFT_0]] + [machine[S.LIFT_1]] * (machine[S.CHANNELS] - 1)
+    return np.repeat(2 ** np.array(lifts, np.int64), each)[:, None]
+
+
+UNITS = {Operation.TAKE: take, Operation.RUN_MAP: run_map, Operation.RUN_LINEAR: run_linear}

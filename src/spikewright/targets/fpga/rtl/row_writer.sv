@@ -1,0 +1,77 @@
+// Collects a row of activations, one column a clock for each unit, and writes it to the activation
+// memory as bit planes, the most significant first: one word a clock from the one after `flush`.
+module row_writer #(
+    parameter integer VALUE = 16,
+    parameter integer ADDRESS = 11,
+    parameter integer WORD = 32,
+    parameter integer COLUMN = $clog2(WORD),
+    parameter integer UNITS = 2,
+    parameter integer ACTIVATION = 4
+) (
+    input  logic                        clock,
+    input  logic                        reset,
+    input  logic                        begin_map,    // the next row goes to `target`
+    input  logic [           VALUE-1:0] target,
+    input  logic [           VALUE-1:0] target_step,  // from a unit's channel to the next one's
+    input  logic [           VALUE-1:0] units,
+    input  logic [           VALUE-1:0] bits,
+    input  logic                        put,
+    input  logic [UNITS*ACTIVATION-1:0] values,
+    input  logic                        flush,
+    output logic                        last,         // the last word of a row is being written
+    output logic                        write,
+    output logic [         ADDRESS-1:0] write_address,
+    output logic [            WORD-1:0] write_data
+);
+  localparam integer PLANES = UNITS * ACTIVATION;
+  localparam integer PLANE = PLANES > 1 ? $clog2(PLANES) : 1;
+
+  logic [WORD-1:0] planes[0:PLANES-1];
+  logic [COLUMN-1:0] column;
+  logic [VALUE-1:0] row_address, unit_address, address, unit, bits_left;
+  logic [PLANE-1:0] plane, unit_plane;
+  logic last_bit, last_unit;
+
+  assign last_bit = bits_left == VALUE'(1);
+  assign last_unit = unit + VALUE'(1) == units;
+  assign last = write & last_bit & last_unit;
+  assign write_address = address[ADDRESS-1:0];
+  assign write_data = planes[plane];
+
+  for (genvar p = 0; p < PLANES; p++) begin : each
+    always_ff @(posedge clock)
+      if (reset | last) planes[p] <= '0;
+      else if (put) planes[p][column] <= values[p];
+  end
+
+  always_ff @(posedge clock) begin
+    if (reset | last) column <= '0;
+    else if (put) column <= column + COLUMN'(1);
+
+    if (reset | last) write <= 1'b0;
+    else if (flush) write <= 1'b1;
+
+    if (begin_map) row_address <= target;
+    else if (last) row_address <= row_address + bits;
+
+    if (flush) begin
+      address <= row_address;
+      unit_address <= row_address;
+      unit <= '0;
+      bits_left <= bits;
+      plane <= bits[PLANE-1:0] - PLANE'(1);
+      unit_plane <= bits[PLANE-1:0] - PLANE'(1);
+    end else if (write & ~last_bit) begin
+      address <= address + VALUE'(1);
+      bits_left <= bits_left - VALUE'(1);
+      plane <= plane - PLANE'(1);
+    end else if (write) begin
+      address <= unit_address + target_step;
+      unit_address <= unit_address + target_step;
+      unit <= unit + VALUE'(1);
+      bits_left <= bits;
+      plane <= unit_plane + PLANE'(ACTIVATION);
+      unit_plane <= unit_plane + PLANE'(ACTIVATION);
+    end
+  end
+endmodule

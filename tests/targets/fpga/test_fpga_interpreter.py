@@ -1,0 +1,147 @@
+"""The compiled instructions compute what the integer network does, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spikewright.errors import CompileError, ParameterError, ProgramError, ShapeError
+from spikewright.targets.fpga.assemble import assemble, assemble_together
+from spikewright.targets.fpga.dimensions import Hardware
+from spikewright.targets.fpga.emit import emit, images, read_program, sources
+from spikewright.targets.fpga.instructions import Operation, Setting, decode, encode
+from spikewright.targets.fpga.integer import (
+    INPUT,
+    Add,
+    Convolution,
+    Dense,
+    IntegerNetwork,
+    Requantise,
+    Stage,
+    SumPool,
+)
+from spikewright.targets.fpga.interpreter import interpret
+from targets.fpga.rtl_networks import drawn
+
+GOLDENS = Path(__file__).parent / "goldens"
+SMALL = Hardware(lanes=3, units=3, linear=5, word=10)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_instructions_compute_what_the_network_does(seed):
+    network, q = drawn(seed)
+    expected = network.run(q).numpy()
+    for hardware in (Hardware(), SMALL, Hardware(units=1, linear=1, lanes=1)):
+        outcome = interpret(assemble(network, hardware), q.numpy())
+        np.testing.assert_array_equal(outcome.results, expected)
+
+
+def test_the_networks_drawn_are_worth_testing():
+    kinds, busy, clipped = set(), 0, 0
+    for seed in range(60):
+        network, q = drawn(seed)
+        kinds |= {type(stage.operation).__name__ for stage in network.stages}
+        busy += bool(network.run(q).float().std() > 0)
+        clipped += bool(interpret(assemble(network), q.numpy()).saturated.any())
+    assert kinds == {"Convolution", "Dense", "MaxPool", "SumPool", "Add", "Flatten"}
+    assert busy > 45
+    assert clipped > 20
+
+
+def test_every_golden_vector_of_the_rtl_comes_out_of_the_interpreter():
+    folders = sorted(path for path in GOLDENS.iterdir() if path.is_dir())
+    assert len(folders) >= 4
+    for folder in folders:
+        vectors = json.loads((folder / "vectors.json").read_text())
+        outcome = interpret(read_program(folder), np.array(vectors["inputs"]))
+        assert outcome.results.tolist() == vectors["results"]
+        assert outcome.cycles == vectors["cycles"]
+        assert outcome.saturated.tolist() == vectors["saturated"]
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    network, q = drawn(7)
+    program = assemble(network, SMALL)
+    again = read_program(emit(program, tmp_path))
+    assert again.dimensions == program.dimensions
+    assert again.instructions == program.instructions
+    assert again.layers == program.layers
+    assert images(again) == images(program)
+    np.testing.assert_array_equal(
+        interpret(again, q.numpy()).results, interpret(program, q.numpy()).results
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("layers.json", "{", "JSONDecodeError"),
+        ("layers.json", "[]", "another kind of file"),
+        ("kernels.mem", "xyz", "xyz"),
+        ("kernels.mem", "f" * 40, "too wide"),
+        ("instructions.mem", "ffffffff\n" * 4, "instruction"),
+        ("weights.mem", None, "No such file"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, name, text, fault):
+    emit(assemble(drawn(7)[0]), tmp_path)
+    (tmp_path / name).unlink()
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ProgramError, match=fault):
+        read_program(tmp_path)
+
+
+def test_numbers_of_instructions_are_those_of_the_hardware():
+    (package,) = (path for path in sources() if path.name == "instruction_pkg.sv")
+    found = dict(re.findall(r"localparam [^=]*?(\w+) = (?:4'd)?(\d+);", package.read_text()))
+    for each in (*Operation, *Setting):
+        assert int(found[each.name]) == each.value
+    assert int(found["SETTINGS"]) == len(Setting)
+
+
+def test_instructions_survive_their_words():
+    for seed in range(10):
+        program = assemble(drawn(seed)[0])
+        assert [decode(encode(each)) for each in program.instructions] == [*program.instructions]
+
+
+def test_programs_for_one_accelerator_have_one_set_of_dimensions():
+    cases = [drawn(seed) for seed in range(8)]
+    programs = assemble_together([network for network, _ in cases], SMALL)
+    assert len({program.dimensions for program in programs}) == 1
+    for program, (network, q) in zip(programs, cases, strict=True):
+        results = interpret(program, q.numpy()).results
+        np.testing.assert_array_equal(results, network.run(q).numpy())
+
+
+def test_more_units_take_fewer_cycles():
+    weight, bias = torch.ones(8, 2, 3, 3, dtype=torch.int64), torch.zeros(8, dtype=torch.int64)
+    stage = Stage("out", (INPUT,), Convolution(weight, bias), Requantise(3, 3))
+    network = IntegerNetwork((2, 8, 8), 3, (stage,))
+    q = np.ones((1, 2, 8, 8), np.int64)
+    one, four = (interpret(assemble(network, Hardware(units=n)), q).cycles for n in (1, 4))
+    # Per row 3 steps x 18 taps of 6 columns; by hand: one unit makes 8 x 6 of them.
+    assert one - four > 6 * 6 * 3 * 18
+
+
+def test_what_no_unit_can_do_is_refused():
+    weight, bias = torch.ones(2, 2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    dense = Stage("a", (INPUT,), Dense(weight, bias))
+    after = Stage("b", ("a",), Dense(weight, bias))
+    with pytest.raises(CompileError, match="stage 'a' must have a requantiser"):
+        assemble(IntegerNetwork((2,), 2, (dense, after)))
+    with pytest.raises(CompileError, match="at most 8 bits, got 9"):
+        assemble(IntegerNetwork((2,), 9, (dense,)))
+    flat = Stage("p", (INPUT,), SumPool((1, 1), (1, 1)), Requantise(0, 2))
+    network = IntegerNetwork((1, 2, 2), 2, (flat, Stage("sum", ("p", INPUT), Add((0, 30)))))
+    assert interpret(assemble(network), np.full((1, 1, 2, 2), 3)).results.max() == 3 + 3 * 2**30
+    with pytest.raises(ParameterError, match="units must be at least 1, got 0"):
+        Hardware(units=0)
+    with pytest.raises(ShapeError, match=r"\(batch, 1, 2, 2\)"):
+        interpret(assemble(network), np.zeros((1, 4), np.int64))

@@ -1,0 +1,133 @@
+"""The SystemVerilog, simulated by Verilator, computes what the network does, clock for clock."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from spikewright.targets.fpga.assemble import assemble, assemble_together
+from spikewright.targets.fpga.dimensions import Dimensions, Hardware
+from spikewright.targets.fpga.emit import emit, sources
+from spikewright.targets.fpga.integer import (
+    Convolution,
+    Dense,
+    Flatten,
+    IntegerNetwork,
+    MaxPool,
+    Requantise,
+)
+from spikewright.targets.fpga.interpreter import interpret
+from spikewright.targets.fpga.verilator import Traffic, available, lint, simulate
+from targets.fpga.rtl_networks import Drawing, drawn
+
+needs_verilator = pytest.mark.skipif(
+    not available(), reason="Verilator, make or g++ is not installed: apt install verilator g++"
+)
+pytestmark = [pytest.mark.slow, needs_verilator]
+SEEDS = range(24)
+ON_CHIP = Hardware(lanes=3, units=3, linear=5, word=10)
+STREAMED = Hardware(units=2, linear=8, stream_kernels=True, stream_weights=True)
+
+
+@functools.cache
+def programs(hardware):
+    """One accelerator for all networks: one build."""
+    cases = [drawn(seed) for seed in SEEDS]
+    made = assemble_together([network for network, _ in cases], hardware)
+    return [(it, network, q.numpy()) for it, (network, q) in zip(made, cases, strict=True)]
+
+
+def same(program, network, q, traffic):
+    expected = interpret(program, q)
+    found = simulate(program, q, traffic)
+    want = network.run(torch.from_numpy(q)).numpy()
+    np.testing.assert_array_equal(found.results, want)
+    np.testing.assert_array_equal(found.saturated, expected.saturated)
+    assert found.cycles == expected.cycles
+    return found
+
+
+@pytest.mark.parametrize("hardware", [ON_CHIP, STREAMED], ids=["on chip", "streamed"])
+def test_rtl_equals_the_network_and_the_interpreter(hardware):
+    for program, network, q in programs(hardware):
+        found = same(program, network, q, None)
+        assert found.stalls.max() <= 1 + q[0].size * hardware.stream_kernels
+
+
+@pytest.mark.parametrize("hardware", [ON_CHIP, STREAMED], ids=["on chip", "streamed"])
+def test_gaps_and_back_pressure_change_nothing_but_stalls(hardware):
+    stalls = 0
+    for seed, (program, network, q) in enumerate(programs(hardware)):
+        found = same(program, network, q, Traffic(gap=(30, 60, 90)[seed % 3], seed=seed))
+        stalls += found.stalls.sum()
+    assert stalls > 1000
+
+
+def test_reset_in_the_middle_of_a_run_leaves_nothing_behind():
+    for seed, (program, network, q) in enumerate(programs(STREAMED)):
+        cycles = interpret(program, q).cycles
+        same(program, network, q, Traffic(gap=20, seed=seed, reset_at=1 + cycles * seed // 24))
+
+
+@pytest.mark.parametrize("hardware", [ON_CHIP, STREAMED], ids=["on chip", "streamed"])
+def test_lint_finds_nothing(hardware):
+    assert lint(programs(hardware)[0][0].dimensions) == ""
+
+
+def test_lint_finds_nothing_in_the_smallest_accelerator():
+    assert lint(Dimensions()) == ""
+
+
+def lenet():
+    """LeNet-5 with random weights of 3 bits and T = 4."""
+    drawing = Drawing(5)
+    drawing.bits, drawing.shape, drawing.now = 4, (1, 32, 32), (1, 32, 32)
+
+    def weights(*shape, bits=3):
+        # As many below as above 0, or hardly a sum gets through the rectifier.
+        return drawing.integers(*shape, bits=bits).clamp(min=1 - 2 ** (bits - 1))
+
+    for outputs, inputs, shift in ((6, 1, 3), (16, 6, 4)):
+        convolution = Convolution(weights(outputs, inputs, 5, 5), weights(outputs, bits=6))
+        drawing.append(convolution, Requantise(shift, 4))
+        drawing.append(MaxPool((2, 2), (2, 2)))
+    drawing.append(Flatten())
+    for outputs, inputs in ((120, 400), (84, 120), (10, 84)):
+        last = outputs == 10
+        dense = Dense(weights(outputs, inputs), weights(outputs, bits=6))
+        drawing.append(dense, None if last else Requantise(4, 4))
+    return IntegerNetwork((1, 32, 32), 4, tuple(drawing.stages)), drawing.inputs(5)
+
+
+def test_lenet_equals_the_network_clock_for_clock():
+    network, q = lenet()
+    program = assemble(network)
+    found = same(program, network, q.numpy(), None)
+    assert found.results.std() > 10
+    assert found.saturated.min() > 0
+    assert found.cycles == 90_254
+
+
+@pytest.mark.parametrize("tool", ["iverilog", "yosys"])
+def test_other_tools_read_the_source(tool, tmp_path):
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed: apt install {tool}")
+    emit(programs(ON_CHIP)[0][0], tmp_path)
+    packages = ["rtl/instruction_pkg.sv", "rtl/network_pkg.sv"]
+    modules = [f"rtl/{path.name}" for path in sources() if not path.stem.endswith("_pkg")]
+    commands = {
+        "iverilog": ["iverilog", "-g2012", "-Wall", "-t", "null", "-s", "accelerator"],
+        "yosys": ["yosys", "-q", "-p"],
+    }
+    read = f"read_verilog -sv {' '.join(packages)}; read_verilog -sv -defer {' '.join(modules)}"
+    rest = [f"{read}; hierarchy -check -top accelerator; proc; check -assert"]
+    command = commands[tool] + (rest if tool == "yosys" else packages + modules)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    if tool == "iverilog":
+        assert done.stderr == ""

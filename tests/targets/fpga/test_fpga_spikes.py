@@ -26,7 +26,7 @@ from spikewright.targets.fpga.integer import (
 )
 from spikewright.targets.fpga.quantising.settings import Quantisation
 from spikewright.targets.fpga.rates import rate_levels, run_rates
-from spikewright.targets.fpga.spikes import planes, run_spikes
+from spikewright.targets.fpga.spikes import run_spikes
 from targets.fpga.modules import CASES, case
 from targets.fpga.networks_at_random import inputs, network
 
@@ -50,15 +50,6 @@ def test_spikes_give_what_whole_numbers_give_for_converted_modules(name: str) ->
         np.testing.assert_array_equal(shown.values.numpy(), out.numpy(), err_msg=stage.name)
         sent += shown.spikes
     assert sent > 100
-
-
-@pytest.mark.parametrize("bits", range(1, 9))
-def test_planes_hold_each_number_most_significant_bit_first(bits: int) -> None:
-    q = torch.arange(2**bits)
-    sent = planes(q, bits)
-    weights = torch.tensor([2 ** (bits - 1 - t) for t in range(bits)])
-    assert torch.equal((sent * weights[:, None]).sum(0), q)
-    assert float(sent.sum(0).double().mean()) == bits / 2
 
 
 def test_least_significant_bits_first_would_be_seen() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spikewright.coding.radix import from_bits, to_bits
 from spikewright.errors import CompileError
 from spikewright.targets.fpga.fan_out import fan_out
 from spikewright.targets.fpga.integer import (
@@ -59,19 +60,7 @@ class _Signal:
         if self.sums is not None:
             return self.sums
         assert self.planes is not None
-        m = torch.zeros_like(self.planes[0])
-        for plane in self.planes:
-            m = 2 * m + plane
-        return m
-
-
-def planes(q: Tensor, bits: int) -> Tensor:
-    """The bits of whole numbers as spikes, (bits, *shape) int64, the most significant first.
-
-    >>> planes(torch.tensor([6, 1]), 3).tolist()
-    [[1, 0], [1, 0], [0, 1]]
-    """
-    return torch.stack([(q.to(torch.int64) >> place) & 1 for place in reversed(range(bits))])
+        return from_bits(self.planes)
 
 
 def run_spikes(network: IntegerNetwork, q: Tensor) -> Iterator[Shown]:
@@ -90,7 +79,7 @@ def run_spikes(network: IntegerNetwork, q: Tensor) -> Iterator[Shown]:
     >>> shown.values.tolist(), shown.additions
     ([[1, 11]], 6)
     """
-    signals = {INPUT: _Signal(planes(q, network.bits))}
+    signals = {INPUT: _Signal(to_bits(q.to(torch.int64), network.bits))}
     last = {name: stage.name for stage in network.stages for name in stage.inputs}
     for stage in network.stages:
         given = tuple(signals[name] for name in stage.inputs)
@@ -116,7 +105,7 @@ def _stage(stage: Stage, given: tuple[_Signal, ...]) -> _Signal:
         out = _Signal(None, _summed(stage, _spikes(stage, given[0])))
     if stage.requantise is None:
         return out
-    return _Signal(planes(_requantised(out.values, stage.requantise), stage.requantise.bits))
+    return _Signal(to_bits(_requantised(out.values, stage.requantise), stage.requantise.bits))
 
 
 def _flat(sums: Tensor | None) -> Tensor | None:

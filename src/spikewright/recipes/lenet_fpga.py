@@ -1,0 +1,56 @@
+"""LeNet-5 on MNIST with weights of 3 bits and radix spikes of 4 steps, as an accelerator.
+
+After Gerlinghoff, Wang, Gu, Goh and Luo, "E3NE: an end-to-end framework for accelerating spiking
+neural networks with emerging neural encoding on FPGAs", IEEE TPDS 2021, arXiv 2111.10027.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+from torch import nn
+
+import spikewright as sw
+from spikewright.recipes.core.radix import DIFFER, DT, RADIX, TIMES, RadixRecipe, RadixSettings
+from spikewright.recipes.core.recipe import Figure
+from spikewright.recipes.core.trials import ACCURACY
+
+
+class LeNetFPGASettings(RadixSettings):
+    """Those of all networks for the FPGA."""
+
+    epochs: int = Field(8, ge=1)
+    """passes over the training images"""
+
+
+class LeNetFPGA(RadixRecipe[LeNetFPGASettings]):
+    """The recipe `lenet-fpga`."""
+
+    title = "LeNet-5 in radix spikes on an FPGA: MNIST"
+    Settings = LeNetFPGASettings
+    sizes = {"small": {}, "full": {"epochs": 40, "fine_epochs": 10}}  # noqa: RUF012 - a constant
+    seeds = {"small": 1, "full": 5}  # noqa: RUF012 - a constant
+    figures = (
+        Figure(ACCURACY, 99.0, "target of this project, as floating numbers"),
+        Figure(RADIX, 98.7, "target of this project"),
+        Figure(TIMES, 4.0, "target of this project"),
+        Figure(DIFFER, 0.0, "bit for bit", "lower"),
+    )
+
+    def data(self, settings: LeNetFPGASettings) -> Any:
+        code = sw.coding.Constant(1, DT)
+        return sw.data.MNIST(
+            code, validation=settings.validation, limit=settings.images, flatten=False
+        )
+
+    def module(self, settings: LeNetFPGASettings) -> nn.Module:
+        # Padding makes 32 x 32 pixels of the 28 x 28.
+        return nn.Sequential(
+            nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+        )  # fmt: skip
+
+
+RECIPE = LeNetFPGA()

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spikewright.recipes import recipe
+from spikewright.recipes.core.radix import BY_RATE, CLOCKS, DIFFER, RADIX, ROUNDED, TIMES
+from spikewright.settings import Source
+
+
+@pytest.fixture(autouse=True)
+def data(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPIKEWRIGHT_DATA", str(shared_data))
+
+
+@pytest.mark.slow
+def test_lenet_is_trained_rounded_compared_and_built(tmp_path: Path) -> None:
+    found = recipe("lenet-fpga")
+    values = {"images": 1500, "validation": 200, "epochs": 2, "fine_epochs": 1, "checked": 3,
+              "rates": (2, 15)}  # fmt: skip
+    settings = found.settings(sources=[Source("test", values)])
+    measured = found.measure(settings, tmp_path, resume=False, progress=False)
+    assert measured["test accuracy, %"] > 60
+    assert measured[RADIX] > 60
+    assert measured[RADIX] >= measured[ROUNDED] - 5
+    assert measured[DIFFER] == 0
+    assert measured[CLOCKS] == 90_045
+    # As many levels, evenly spaced: the same numbers.
+    assert measured[BY_RATE.format(x=15)] == measured[RADIX]
+    assert measured[TIMES] in (2 / 4, 15 / 4)
+    (curve,) = (sweep.curve([measured]) for sweep in found.sweeps)
+    assert curve is not None
+    assert curve.lines["rate code"].x == (2, 15)
+    again = found.measure(settings, tmp_path, resume="auto", progress=False)
+    assert again | {"training time, s": 0.0, "time an epoch, s": 0.0} == measured | {
+        "training time, s": 0.0,
+        "time an epoch, s": 0.0,
+    }

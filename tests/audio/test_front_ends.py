@@ -298,7 +298,10 @@ def test_samples_that_are_no_sound_are_refused(ear: Any, samples: Any, fault: st
         (lambda: Modulation(16000, total_taus=(0.0,)), "total_taus must be positive, finite"),
         (lambda: Modulation(16000, gain=0.0), "gain must be positive"),
         (lambda: Modulation(16000, levels=0), "levels must be a whole number"),
-        (lambda: Modulation(16000, bands=0), "channels must be a whole number"),
+        (lambda: Modulation(16000, bands=0), "Modulation: bands must be a whole number"),
+        (lambda: Modulation(0), "Modulation: rate must be whole Hz"),
+        (lambda: Modulation(16000, groups=4.0), "groups must divide"),  # pyright: ignore
+        (lambda: Modulation(16000, band_taus=0.04), "got 0.04"),  # pyright: ignore
     ],
 )
 def test_bad_options_are_refused(make: Any, fault: str) -> None:

@@ -141,7 +141,7 @@ def test_a_maximum_that_skips_everything_is_refused() -> None:
     [
         (
             lambda: Max(skip=-1),
-            "coding.Max: skip must be at least 0, got -1. "
+            "coding.Max: skip must be a whole number from 0 on, got -1. "
             "Pass the number of leading steps to leave out.",
         ),
         (

@@ -172,8 +172,7 @@ def test_ambient_sound_measures_all_folds_of_both_networks(
         json.loads((tmp_path / f"synnet, fold {k}" / "result.json").read_text())["metrics"]
         for k in range(1, 6)
     ]
-    last = "simulator, in the loop: test accuracy, %"
-    lost = [it[last] - it["test accuracy, %"] for it in results]
+    lost = [it["simulator: test accuracy, %"] - it["test accuracy, %"] for it in results]
     assert measured[QUANTISED] == pytest.approx(sum(lost) / 5)
     assert measured[AHEAD] == measured[WINDOW] - measured[CNN + WINDOW]
     folds = [measured[f"fold {k}: per clip, %"] for k in range(1, 6)]

@@ -107,10 +107,12 @@ class Equaliser:
             if not 0 < value < math.inf:
                 raise ParameterError(
                     f"augment.Equaliser: {name} must be positive and finite, got {value!r}. "
-                    "Pass for example depth=4.0."
+                    "Pass for example depth=4.0, octaves=8.0."
                 )
 
     def __call__(self, wave: Wave, generator: torch.Generator) -> Wave:
+        if not len(wave):
+            return wave.copy()
         waves = np.arange(1, WAVES + 1)
         heights = torch.randn(WAVES, generator=generator, dtype=torch.float64).numpy()
         heights *= self.depth / np.sqrt(waves)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikewright.audio.filter_bank import MOST
 from spikewright.audio.front_end import BankState, Frames
 from spikewright.audio.log_energy import LogEnergy
 from spikewright.audio.resampling import Samples
@@ -86,19 +88,28 @@ class Modulation:
     levels: int = 15
 
     def __post_init__(self) -> None:
-        _ = self._ear  # which checks what both share
-        if not 1 <= self.groups <= self.bands or self.bands % self.groups:
+        if type(self.bands) is not int or not 1 <= self.bands <= MOST:
+            raise ParameterError(
+                f"Modulation: bands must be a whole number from 1 to {MOST}, got {self.bands!r}. "
+                "Pass for example bands=16."
+            )
+        try:
+            _ = self._ear  # which checks what both share
+        except ParameterError as fault:
+            raise ParameterError(str(fault).replace("LogEnergy", "Modulation", 1)) from fault
+        if type(self.groups) is not int or self.groups < 1 or self.bands % self.groups:
             raise ParameterError(
                 f"Modulation: groups must divide the {self.bands} bands, got {self.groups!r}. "
                 "Pass for example bands=16, groups=4."
             )
         for name in ("band_taus", "total_taus"):
-            taus = tuple(getattr(self, name))
+            given = getattr(self, name)
+            taus = tuple(map(float, given)) if isinstance(given, Iterable) else (math.nan,)
             object.__setattr__(self, name, taus)
             rising = all(a < b < math.inf for a, b in itertools.pairwise((0.0, *taus)))
             if not rising:
                 raise ParameterError(
-                    f"Modulation: {name} must be positive, finite and rising, got {taus}, s. "
+                    f"Modulation: {name} must be positive, finite and rising, got {given!r}, s. "
                     "Pass for example (0.04, 0.16)."
                 )
         if not isinstance(self.levels, int) or not 1 <= self.levels <= FINE:

@@ -17,9 +17,9 @@ class SkippingDecoder(Decoder):
     skip: int = 0
 
     def __post_init__(self) -> None:
-        if self.skip < 0:
+        if type(self.skip) is not int or self.skip < 0:
             raise ParameterError(
-                f"{self.where}: skip must be at least 0, got {self.skip!r}. "
+                f"{self.where}: skip must be a whole number from 0 on, got {self.skip!r}. "
                 "Pass the number of leading steps to leave out."
             )
 

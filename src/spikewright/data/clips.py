@@ -69,8 +69,9 @@ class Hearing:
         on_error: ``"refuse"`` raises at a clip that cannot be used, ``"skip"`` leaves it out and
             names it in the report.
         lead: s of the end of another clip of the same part that come before each sample, so that
-            a network is trained and tested with what another sound left behind in it. Which one
-            is drawn anew each time to train on, and once to validate and test.
+            a network is trained and tested with what another sound left behind in it; the front
+            end begins afresh with each clip. Which one is drawn anew each time to train on, and
+            once to validate and test.
 
     Raises:
         ParameterError: copies without ``augment`` or the other way round, or an option that is
@@ -99,10 +100,10 @@ class Hearing:
                 f"Hearing: window must lie between a step and the clips' {self.seconds:g} s, got "
                 f"{self.window!r}. Leave it out to train on whole clips."
             )
-        if not 0 <= self.lead <= self.seconds:
+        if self.lead != 0 and not self.front_end.dt <= self.lead <= self.seconds:
             raise ParameterError(
-                f"Hearing: lead must lie between 0 and the clips' {self.seconds:g} s, got "
-                f"{self.lead!r}. Leave it out to begin each clip afresh."
+                f"Hearing: lead must be 0 or lie between a step and the clips' {self.seconds:g} s, "
+                f"got {self.lead!r}. Leave it out to begin each clip afresh."
             )
         if (self.copies > 1) != bool(self.augment):
             raise ParameterError(
@@ -208,14 +209,19 @@ class ClipSplit(Split):
         asked = self._piece(index, self.steps - self._lead, generator)
         if not self._lead:
             return asked
-        if self._seed is None:
-            before = torch.randint(len(self.values), (len(index),), generator=generator)
-        else:
-            source = seeding.generator(self._seed, "lead")
-            before = torch.randperm(len(self.values), generator=source)[index]
+        before = self._others(index, generator)
         copy = _drawn(self.values.shape[1], len(index), generator)
         ahead = self.values[before, copy, -self._lead :].float().transpose(0, 1)
         return torch.cat([ahead, asked])
+
+    def _others(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
+        """For each clip another one; itself only where there is no other."""
+        count = len(self.values)
+        if self._seed is None:
+            return (index + 1 + _drawn(max(1, count - 1), len(index), generator)) % count
+        # One round through all of them, so that none comes before itself.
+        order = torch.randperm(count, generator=seeding.generator(self._seed, "lead"))
+        return torch.empty_like(order).scatter_(0, order, order.roll(1))[index]
 
     def _piece(self, index: Tensor, steps: int, generator: torch.Generator | None) -> Tensor:
         """So many steps of a clip each, (steps, batch, channels)."""

@@ -44,7 +44,7 @@ class AmbientSoundSettings(SoundSettings):
     front_end: Literal["levels", "loudness", "modulation", "xylo"] = "modulation"
     """what hears the clips: backgrounds differ in rhythm and roughness more than in colour"""
     lead: float = Field(2.0, ge=0)
-    """length of another clip before each, s, so that the network learns in a stream"""
+    """length of another clip before each, s, at most ``length``: the network learns in a stream"""
     hidden: tuple[int, ...] = (64, 64)
     """neurons of SynNet's layers"""
     synapses: tuple[int, ...] = (4, 8)
@@ -132,7 +132,7 @@ class AmbientSound(SoundRecipe[AmbientSoundSettings]):
         values |= {f"fold {k}: {CLIP}": found[f"synnet, fold {k}"][CLIP] for k in range(1, 6)}
         if settings.target is not None:
             runs = [done[f"synnet, fold {fold}"].stages for fold in range(1, FOLDS + 1)]
-            lost = [stages[-1].accuracy - stages[0].accuracy for stages in runs]
+            lost = [stages[1].accuracy - stages[0].accuracy for stages in runs]
             values[QUANTISED] = statistics.fmean(lost)
         if settings.compare:
             values[AHEAD] = values[WINDOW] - values[CNN + WINDOW]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.learning import Surrogate
 from spikewright.recipes.core.recipe import Recipe, RunSettings
-from spikewright.recipes.core.run import Outcome, run
+from spikewright.recipes.core.run import Outcome, run, threads
 from spikewright.recipes.core.sweep import PLACE, Sweep
 from spikewright.targets.fpga.assemble import assemble
 from spikewright.targets.fpga.convert import convert
@@ -34,7 +34,7 @@ PART = 500
 RADIX = "radix: test accuracy, %"
 ROUNDED = "radix before fine-tuning: test accuracy, %"
 BY_RATE = f"rate, {PLACE} steps: test accuracy, %"
-TIMES = "steps of the rate code over those of radix, at its accuracy"
+TIMES = "steps from which on the rate code has the accuracy of radix, over those of radix"
 CLOCKS = "clocks an image"
 DIFFER = "images on which integers, spikes and accelerator differ"
 
@@ -115,6 +115,10 @@ class RadixRecipe(Recipe[S]):
         return outcome.metrics() | self.explore(outcome)
 
     def explore(self, outcome: Outcome) -> dict[str, float]:
+        with threads(outcome.parts.settings.threads):
+            return self._explored(outcome)
+
+    def _explored(self, outcome: Outcome) -> dict[str, float]:
         settings: Any = outcome.parts.settings
         data: Any = outcome.parts.data
         x, y = _images(data.train, range(len(data.train)))
@@ -139,10 +143,13 @@ class RadixRecipe(Recipe[S]):
     def _by_rate(
         self, network: IntegerNetwork, test: Any, settings: S, wanted: float
     ) -> dict[str, float]:
-        found = {steps: _rate_accuracy(network, test, steps) for steps in settings.rates}
+        same = 2**settings.bits - 1  # steps that give the very numbers of radix
+        tried = sorted({*settings.rates, same})
+        found = {steps: _rate_accuracy(network, test, steps) for steps in tried}
+        short = [steps for steps in tried if steps < same and found[steps] < wanted]
+        enough = min(steps for steps in tried if steps > max(short, default=0))
         values = {BY_RATE.format(x=steps): accuracy for steps, accuracy in found.items()}
-        enough = [steps for steps, accuracy in found.items() if accuracy >= wanted]
-        return values | ({TIMES: min(enough) / settings.bits} if enough else {})
+        return values | {TIMES: enough / settings.bits}
 
     def _accelerated(self, network: IntegerNetwork, test: Any, settings: S) -> dict[str, float]:
         """Spikes, clocks, and images on which not all agree."""

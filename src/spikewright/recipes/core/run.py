@@ -127,7 +127,7 @@ def run(
     write_text(folder / SETTINGS_FILE, text)
     # The first weights are set by the recipe: fit must not scale them anew.
     options = {"folder": folder, "resume": resume, "progress": progress, "initial_rate": None}
-    with _threads(settings.threads):
+    with threads(settings.threads):
         outcome = _train_and_test(build(recipe, settings), folder, options, say)
     write_json(folder / RESULT_FILE, _summary(outcome))
     return outcome
@@ -169,7 +169,8 @@ def _deploy(
 
 
 @contextlib.contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def threads(number: int | None) -> Iterator[None]:
+    """Work with so many processor threads; with torch's own choice if there is no number."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:

@@ -71,7 +71,7 @@ class SoundSettings(RunSettings):
     window: float | None = Field(2.0, gt=0)
     """length of the pieces of clips that are trained on, s; whole clips if not set"""
     lead: float = Field(0.0, ge=0)
-    """length of another clip before each, s, so that the network learns in a stream"""
+    """length of another clip before each, s, at most ``length``: the network learns in a stream"""
     copies: int = Field(8, ge=1)
     """versions of each clip to train on"""
     colour: float = Field(4.0, ge=0)
@@ -147,6 +147,10 @@ class SoundRecipe(Recipe[S], Generic[S]):
         """What comes before each clip, s: at most one other clip."""
         return min(settings.lead, settings.length)
 
+    def _skipped(self, settings: S) -> int:
+        """Steps of other clips."""
+        return round(self.lead(settings) / DT)
+
     def augment(self, settings: S) -> Sequence[Augment]:
         """What makes the copies."""
         if settings.copies == 1:
@@ -162,11 +166,12 @@ class SoundRecipe(Recipe[S], Generic[S]):
         sw.aim_rates(network, x, settings.rate_aim)
         with torch.no_grad():
             last: Any = network.layers["linear_out"]
-            last.weight.mul_(settings.spread / network(x)[0].mean(0).std())
+            scores = Mean(skip=self._skipped(settings))(network(x)[0])
+            last.weight.mul_(settings.spread / scores.std())
 
     def rule(self, settings: S) -> Surrogate:
         return Surrogate(
-            decoder=Mean(skip=round(self.lead(settings) / DT)),
+            decoder=Mean(skip=self._skipped(settings)),
             learning_rate=settings.learning_rate,
             schedule="cosine",
             clip=settings.clip,
@@ -184,7 +189,8 @@ class SoundRecipe(Recipe[S], Generic[S]):
         if not settings.loop_epochs:
             return None
         changed = {"learning_rate": settings.loop_learning_rate}
-        options = self.fit_options(settings) | {"epochs": settings.loop_epochs}
+        # The time budget is that of training in software.
+        options = self.fit_options(settings) | {"epochs": settings.loop_epochs, "seconds": None}
         return Loop(self.rule(settings.model_copy(update=changed)), options)
 
     def _save_listener(self, settings: S, program: Program, folder: Path) -> None:
@@ -205,8 +211,8 @@ def over_latency(lines: Mapping[str, str]) -> Sweep:
         "time since the sound began, s",
         "accuracy, %",
         {legend: prefix + AFTER for legend, prefix in lines.items()},
-        "Test clips one after the other in one stream, the state never reset; the decision is "
-        "the class with the largest mean output since the clip began.",
+        "Test clips one after the other, the network's state never reset, the front end's at each "
+        "clip; the decision is the class with the largest mean output since the clip began.",
     )
 
 
@@ -214,7 +220,8 @@ def streamed(outcome: Outcome) -> tuple[Tensor, Tensor]:
     """The outputs of all test clips, put one after the other into one stream that never ends.
 
     The network's state is never reset: each clip meets what those before it left. Their order is
-    drawn by the seed. It has the weights trained in software.
+    drawn by the seed. It has the weights trained in software. The front end begins afresh with
+    each clip: what it averages over seconds does not carry over, as it does in `listen`.
 
     Returns:
         (clips, steps, classes), and the clips' classes, (clips,).

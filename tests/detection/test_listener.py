@@ -109,7 +109,9 @@ def test_a_front_end_of_ones_own_cannot_be_saved(listener: Listener, tmp_path: P
             return np.zeros((0, 4), np.float32), None
 
     mine = dataclasses.replace(listener, front_end=Mine())
-    with pytest.raises(ProgramError, match="front end must be one of LogEnergy, XyloFrontEnd"):
+    with pytest.raises(
+        ProgramError, match="front end must be one of LogEnergy, Modulation, XyloFrontEnd"
+    ):
         mine.save(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from spikewright.targets.fpga.integer import (
     SumPool,
 )
 from spikewright.targets.fpga.interpreter import interpret
+from spikewright.targets.fpga.spikes import run_spikes
 from targets.fpga.rtl_networks import drawn
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -145,3 +147,30 @@ def test_what_no_unit_can_do_is_refused():
         Hardware(units=0)
     with pytest.raises(ShapeError, match=r"\(batch, 1, 2, 2\)"):
         interpret(assemble(network), np.zeros((1, 4), np.int64))
+
+
+@pytest.mark.parametrize("wrong", [[[7, 1]], [[-1, 1]], [[1.5, 1]], [[float("nan"), 1]]])
+def test_inputs_that_are_no_numbers_of_its_bits_are_refused(wrong: list[list[float]]) -> None:
+    dense = Dense(torch.tensor([[1, -2], [3, 1]]), torch.tensor([0, 1]))
+    network = IntegerNetwork((2,), 2, (Stage("out", (INPUT,), dense),))
+    program = assemble(network)
+    assert interpret(program, np.array([[3, 1]])).results.tolist() == [[1, 11]]
+    with pytest.raises(ShapeError, match="whole numbers from 0 to 3"):
+        interpret(program, np.array(wrong))
+    with pytest.raises(ShapeError, match="whole numbers from 0 to 3"):
+        list(run_spikes(network, torch.tensor(wrong)))
+    with pytest.raises(ShapeError, match="got 0 samples"):
+        interpret(program, np.zeros((0, 2)))
+
+
+@pytest.mark.parametrize(("shift", "bits"), [(0, 0), (0, 53), (1.0, 4), (0, True)])
+def test_a_requantiser_without_a_range_is_refused(shift: Any, bits: Any) -> None:
+    with pytest.raises(CompileError, match="bits one from 1 to 52"):
+        Requantise(shift, bits)
+
+
+def test_sums_that_a_shift_lifts_out_of_range_are_refused() -> None:
+    dense = Dense(torch.tensor([[1, 1]]), torch.tensor([0]))
+    stage = Stage("out", (INPUT,), dense, Requantise(-70, 4))
+    with pytest.raises(CompileError, match="must stay below"):
+        IntegerNetwork((2,), 2, (stage,))

@@ -316,8 +316,10 @@ def test_means_that_no_shift_brings_together_are_refused() -> None:
         ({"percentile": 0.0}, r"percentile must be above 0 and at most 100, got 0\.0"),
         ({"input_top": -1.0}, r"input_top must be above 0 and finite, got -1\.0"),
         ({"input_top": 0.0}, r"input_top must be above 0 and finite, got 0\.0"),
-        ({"accumulator_bits": 60}, "accumulator_bits must be 2 to 53, got 60"),
-        ({"margin_bits": -1}, "margin_bits must be 0 to 32, got -1"),
+        ({"accumulator_bits": 60}, "accumulator_bits must be whole, 2 to 53, got 60"),
+        ({"margin_bits": -1}, "margin_bits must be whole, 0 to 32, got -1"),
+        ({"accumulator_bits": 0}, "accumulator_bits must be whole, 2 to 53, got 0"),
+        ({"margin_bits": 1.5}, "margin_bits must be whole, 0 to 32, got 1.5"),
     ],
 )
 def test_options_outside_their_range_are_refused(options: dict[str, object], message: str) -> None:
@@ -325,3 +327,14 @@ def test_options_outside_their_range_are_refused(options: dict[str, object], mes
         Quantisation(**options)  # pyright: ignore
     with pytest.raises(ParameterError, match="weight bits must be a whole number from 2 to 8"):
         WeightQuantisation(1)
+
+
+def test_data_without_samples_or_with_labels_is_refused() -> None:
+    for none in (torch.zeros(0, 4), []):
+        with pytest.raises(CompileError, match="at least one sample"):
+            convert(nn.Linear(4, 2), none)
+    labelled = [(torch.rand(3, 4), torch.zeros(3))]
+    with pytest.raises(CompileError, match="got batches of tuple"):
+        convert(nn.Linear(4, 2), labelled)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(CompileError, match="batches of tensors, got list"):
+        convert(nn.Linear(4, 2), [torch.rand(3, 4), [1.0]])  # pyright: ignore[reportArgumentType]

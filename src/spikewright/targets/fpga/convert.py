@@ -57,6 +57,11 @@ def _peeked(data: Tensor | Iterable[Tensor]) -> tuple[Tensor, Tensor | Iterable[
         rest = iter(data)
         first = next(rest, None)
         data = () if first is None else itertools.chain([first], rest)
+    if first is not None and not isinstance(first, Tensor):
+        raise CompileError(
+            "fpga.convert: data must be a tensor or batches of tensors, got batches of "
+            f"{type(first).__name__}. Pass (x for x, _ in loader) of a loader that gives labels."
+        )
     if first is None or not len(first):
         raise CompileError(
             "fpga.convert: data must hold at least one sample, got none. Pass some typical inputs."

@@ -149,6 +149,13 @@ class Requantise:
     shift: int
     bits: int
 
+    def __post_init__(self) -> None:
+        if type(self.shift) is not int or type(self.bits) is not int or not 1 <= self.bits <= 52:
+            raise CompileError(
+                "fpga.Requantise: shift must be a whole number and bits one from 1 to 52, got "
+                f"{self.shift!r} and {self.bits!r}. Use 4 bits."
+            )
+
     @property
     def most(self) -> int:
         """The largest activation."""
@@ -219,8 +226,11 @@ class IntegerNetwork:
                     f"got {', '.join(stage.inputs)}. Put the stages in the order of their work."
                 )
             known.add(stage.name)
+        lifted = {
+            stage.name: max(0, -stage.requantise.shift) for stage in self.stages if stage.requantise
+        }
         for name, bound in self.bounds.items():
-            if 2 * bound > FLOAT64:
+            if 2 * bound << lifted.get(name, 0) > FLOAT64:
                 raise CompileError(
                     f"fpga.integer: sums of stage {name!r} must stay below 2^52, got up to "
                     f"{bound:,}. Use fewer bits of weights or activations, or a smaller layer."
@@ -258,7 +268,7 @@ class IntegerNetwork:
 
     def watch(self, q: Tensor) -> Iterator[tuple[Stage, Tensor, Tensor]]:
         """Each stage, its sums before they are requantised, and what it gives; see `walk`."""
-        values = {INPUT: self._checked(q)}
+        values = {INPUT: self.checked(q)}
         last = {name: stage.name for stage in self.stages for name in stage.inputs}
         for stage in self.stages:
             exact = torch.float32 if 2 * self.bounds[stage.name] <= FLOAT32 else torch.float64
@@ -270,7 +280,12 @@ class IntegerNetwork:
                 if last[name] == stage.name:
                     values.pop(name, None)
 
-    def _checked(self, q: Tensor) -> Tensor:
+    def checked(self, q: Tensor) -> Tensor:
+        """Inputs as float32.
+
+        Raises:
+            ShapeError: another shape, or numbers that are not whole or out of range.
+        """
         most = 2**self.bits - 1
         right = q.shape[1:] == self.shape
         if not right or (q.numel() and bool(((q < 0) | (q > most) | (q != q.floor())).any())):

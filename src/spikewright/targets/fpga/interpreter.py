@@ -78,12 +78,19 @@ def checked(program: Program, q: Whole) -> Whole:
     """Inputs as a flat array (batch, numbers).
 
     Raises:
-        ShapeError: another shape.
+        ShapeError: another shape, no sample, or numbers that are not whole or out of range.
     """
+    q = np.asarray(q)
     if q.shape[1:] != program.inputs:
         raise ShapeError(
             f"fpga: input must be (batch, {', '.join(map(str, program.inputs))}), got {q.shape}. "
             "Give samples of the network's shape."
+        )
+    most = 2**program.bits - 1
+    if not len(q) or not ((q >= 0) & (q <= most) & (q == np.floor(q))).all():
+        raise ShapeError(
+            f"fpga: input must be at least one sample of whole numbers from 0 to {most}, got "
+            f"{len(q)} samples{' with others' if len(q) else ''}. Encode them first."
         )
     return q.reshape(len(q), -1).astype(np.int64)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from spikewright.targets.fpga.dimensions import Dimensions
-from spikewright.targets.fpga.instructions import Instruction, encode
+from spikewright.targets.fpga.instructions import Instruction, Operation, Setting, encode
 from spikewright.targets.fpga.memory import Whole
 
 
@@ -39,3 +39,14 @@ class Program:
     def words(self) -> tuple[int, ...]:
         """The instructions as words of 32 bits."""
         return tuple(encode(each) for each in self.instructions)
+
+    @cached_property
+    def bits(self) -> int:
+        """Of an input: what was set last before it is taken."""
+        bits = 0
+        for operation, setting, value in self.instructions:
+            if operation == Operation.TAKE:
+                break
+            if operation == Operation.SET and setting == Setting.BITS:
+                bits = value
+        return bits

@@ -79,7 +79,7 @@ def run_spikes(network: IntegerNetwork, q: Tensor) -> Iterator[Shown]:
     >>> shown.values.tolist(), shown.additions
     ([[1, 11]], 6)
     """
-    signals = {INPUT: _Signal(to_bits(q.to(torch.int64), network.bits))}
+    signals = {INPUT: _Signal(to_bits(network.checked(q).to(torch.int64), network.bits))}
     last = {name: stage.name for stage in network.stages for name in stage.inputs}
     for stage in network.stages:
         given = tuple(signals[name] for name in stage.inputs)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -79,10 +82,8 @@ def lint(dimensions: Dimensions) -> str:
     _need_verilator()
     with tempfile.TemporaryDirectory(prefix="spikewright-lint-") as folder:
         command = ["verilator", "--lint-only", "-Wall", *_arguments(dimensions, Path(folder))]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        return done.stdout + done.stderr
+        _, said, complaint = _run(command, Path(folder))
+        return said + complaint
 
 
 def build(dimensions: Dimensions) -> Path:
@@ -105,20 +106,37 @@ def run_tool(command: Sequence[str], folder: Path) -> str:
     Raises:
         ProgramError: it failed or took too long.
     """
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired as cause:
+    code, said, complaint = _run(command, folder)
+    if code:
         raise ProgramError(
-            f"fpga: {command[0]} must end within {PATIENCE} s, got no end. Try a smaller network."
-        ) from cause
-    if done.returncode:
-        raise ProgramError(
-            f"fpga: {command[0]} must succeed, got {done.returncode}: "
-            f"{(done.stderr or done.stdout)[-2000:]}. Please report this network."
+            f"fpga: {command[0]} must succeed, got {code}: "
+            f"{(complaint or said)[-2000:]}. Please report this network."
         )
-    return done.stdout
+    return said
+
+
+def _run(command: Sequence[str], folder: Path) -> tuple[int, str, str]:
+    """Exit status and what was said; a tool that hangs is stopped with all that it started."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as tool:
+        try:
+            said, complaint = tool.communicate(timeout=PATIENCE)
+        except BaseException as cause:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(tool.pid, signal.SIGKILL)
+            if not isinstance(cause, subprocess.TimeoutExpired):
+                raise
+            raise ProgramError(
+                f"fpga: {command[0]} must end within {PATIENCE} s, got no end. "
+                "Try a smaller network."
+            ) from cause
+    return tool.returncode, said, complaint
 
 
 def _build(dimensions: Dimensions, kept: Path) -> None:

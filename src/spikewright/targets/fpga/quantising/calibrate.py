@@ -41,8 +41,10 @@ def calibrate(network: FloatNetwork, data: Tensor | Iterable[Tensor]) -> Calibra
     """
     negative = signed(network)
     seen = {INPUT: Histogram()}
+    samples = 0
     with torch.no_grad():
         for batch in _batches(data):
+            samples += len(batch)
             x = batch.detach().cpu().float()  # where and as the network's weights are
             _check(x)
             seen[INPUT] = seen[INPUT].add(x)
@@ -51,15 +53,19 @@ def calibrate(network: FloatNetwork, data: Tensor | Iterable[Tensor]) -> Calibra
                     raise _refused(f"outputs of {stage.name!r} must be finite, got others", "net")
                 if stage.name not in negative:
                     seen[stage.name] = seen.get(stage.name, Histogram()).add(out)
-    if len(seen) + len(negative) <= len(network.stages):
+    if not samples:
         raise _refused("data must hold at least one sample, got none", "data")
     return Calibration(seen)
 
 
 def _batches(data: Tensor | Iterable[Tensor]) -> Iterator[Tensor]:
     """Of a tensor, parts of it; empty ones are left out."""
-    batches = data.split(_BATCH) if isinstance(data, Tensor) else data
-    return (batch for batch in batches if batch.numel())
+    for batch in data.split(_BATCH) if isinstance(data, Tensor) else data:
+        if not isinstance(batch, Tensor):
+            found = f"data must be a tensor or batches of tensors, got {type(batch).__name__}"
+            raise _refused(found, "batches")
+        if batch.numel():
+            yield batch
 
 
 def _check(x: Tensor) -> None:
@@ -72,6 +78,7 @@ def _check(x: Tensor) -> None:
 _WAYS = {
     "net": "Train the network again, or look for such values in the data.",
     "data": "Pass some typical inputs.",
+    "batches": "Pass (x for x, _ in loader) of a loader that gives labels too.",
     "sign": "Train on inputs from 0 to 1, say raw pixels over 255; or shift them and let the first "
     "layer's bias take the shift.",
 }

@@ -92,12 +92,12 @@ class Quantisation:
         top = self.input_top
         checks = (
             ("percentile", self.percentile, "above 0 and at most 100", 0 < self.percentile <= 100),
-            ("margin_bits", self.margin_bits, "0 to 32", 0 <= self.margin_bits <= 32),
+            ("margin_bits", self.margin_bits, "whole, 0 to 32", self.margin_bits in range(33)),
             (
                 "accumulator_bits",
                 self.accumulator_bits,
-                "2 to 53",
-                2 <= (self.accumulator_bits or 2) <= 53,
+                "whole, 2 to 53",
+                self.accumulator_bits is None or self.accumulator_bits in range(2, 54),
             ),
             ("input_top", self.input_top, "above 0 and finite", top is None or 0 < top < math.inf),
         )

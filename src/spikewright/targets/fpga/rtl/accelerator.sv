@@ -308,7 +308,7 @@ module accelerator (
   logic [ADDRESS-1:0] write_address;
   logic [WORD-1:0] write_data;
   assign values = put_2 ? activations :
-      (UNITS * ACTIVATION)'(s_axis_input_tdata[ACTIVATION-1:0]);
+      (UNITS * ACTIVATION)'(ACTIVATION'(s_axis_input_tdata));
 
   row_writer #(
       .VALUE(VALUE),

@@ -1,4 +1,7 @@
-"""Examples in the README and the docs are tests: each page runs top to bottom in a new folder."""
+"""All tests start from one seed. Examples in the README and the docs are tests as well.
+
+Each page runs top to bottom in a new folder.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,16 @@ import os
 import tempfile
 from typing import Any
 
+import pytest
+import torch
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Weights that a test does not seed are the same whichever tests the worker ran before."""
+    torch.manual_seed(0)
 
 
 def enter_folder(namespace: dict[str, Any]) -> None:

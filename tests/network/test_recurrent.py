@@ -13,8 +13,8 @@ from spikewright.errors import BackendError, NetworkError, ShapeError
 
 
 def by_hand(x: Tensor, w_in: Tensor, b_in: Tensor, w_back: Tensor) -> Tensor:
-    """LIF, tau_mem 10 ms, threshold 0.05, reset to zero, spikes fed back one step later."""
-    tau, threshold = torch.tensor([10e-3, 0.05]).to(x.dtype)
+    """LIF, tau_mem 10 ms, threshold 0.02, reset to zero, spikes fed back one step later."""
+    tau, threshold = torch.tensor([10e-3, 0.02]).to(x.dtype)
     decay = torch.exp(-1e-3 / tau)
     v = x.new_zeros(x.shape[1], len(b_in))
     s, rows = v, []
@@ -30,7 +30,7 @@ def by_hand(x: Tensor, w_in: Tensor, b_in: Tensor, w_back: Tensor) -> Tensor:
 
 
 def test_values_and_gradients_equal_those_of_a_loop_by_hand() -> None:
-    cells = sw.LIF(tau_mem=10e-3, v_threshold=0.05)
+    cells = sw.LIF(tau_mem=10e-3, v_threshold=0.02)
     net = sequence(sw.Linear(6, 7), sw.Recurrent(cells)).double()
     x = spikes(25, 4, 6).double().requires_grad_()
     out, _ = net(x)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spikewright.errors import CompileError, ShapeError
+from spikewright.targets.fpga.walk import walk
 
 INPUT = "input"
 """Name that stages call the network's input by."""
@@ -264,21 +265,18 @@ class IntegerNetwork:
         Raises:
             ShapeError: another shape, or numbers that are not whole or out of range.
         """
-        return ((stage, out) for stage, _, out in self.watch(q))
+        return ((stage, out) for stage, (_, out) in self.watch(q))
 
-    def watch(self, q: Tensor) -> Iterator[tuple[Stage, Tensor, Tensor]]:
-        """Each stage, its sums before they are requantised, and what it gives; see `walk`."""
-        values = {INPUT: self.checked(q)}
-        last = {name: stage.name for stage in self.stages for name in stage.inputs}
-        for stage in self.stages:
-            exact = torch.float32 if 2 * self.bounds[stage.name] <= FLOAT32 else torch.float64
-            given = tuple(values[name].to(exact) for name in stage.inputs)
-            m = stage.operation.accumulate(given)
-            values[stage.name] = stage.requantise(m) if stage.requantise else m
-            yield stage, m, values[stage.name]
-            for name in stage.inputs:
-                if last[name] == stage.name:
-                    values.pop(name, None)
+    def watch(self, q: Tensor) -> Iterator[tuple[Stage, tuple[Tensor, Tensor]]]:
+        """Each stage, with its sums before they are requantised and what it gives; see `walk`."""
+
+        def work(stage: Stage, inputs: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            exact = exact_format(self.bounds[stage.name])
+            m = stage.operation.accumulate(tuple(each.to(exact) for each in inputs))
+            out = stage.requantise(m) if stage.requantise else m
+            return out, (m, out)
+
+        return walk(self.stages, {INPUT: self.checked(q)}, work)
 
     def checked(self, q: Tensor) -> Tensor:
         """Inputs as float32.
@@ -295,6 +293,11 @@ class IntegerNetwork:
                 "Encode it first."
             )
         return q.to(torch.float32)
+
+
+def exact_format(bound: int) -> torch.dtype:
+    """The faster format in which sums up to a bound, and twice that, are exact."""
+    return torch.float32 if 2 * bound <= FLOAT32 else torch.float64
 
 
 def _bound(weight: Tensor, bias: Tensor, most: int) -> int:

@@ -24,6 +24,7 @@ from spikewright.targets.fpga.integer import (
 )
 from spikewright.targets.fpga.placement import Banks, Map, map_of
 from spikewright.targets.fpga.shapes import bits_of_partial_sums, output_shapes
+from spikewright.targets.fpga.walk import last_readers
 from spikewright.targets.fpga.writing import Writing, only_window
 
 S = Setting
@@ -46,7 +47,7 @@ class Lowering:
         self.banks = Banks()
         self.layers = []
         self._maps: dict[str, Map] = {}
-        self._last = {name: s.name for s in network.stages for name in s.inputs}
+        self._last = last_readers(network.stages)
 
     def write(self) -> None:
         """All of it, from the input to the results."""

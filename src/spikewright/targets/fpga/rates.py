@@ -25,8 +25,13 @@ from spikewright.targets.fpga.integer import (
     IntegerNetwork,
     Requantise,
     Stage,
+    SumPool,
 )
 from spikewright.targets.fpga.spikes import Shown
+from spikewright.targets.fpga.walk import walk
+
+_Counts = tuple[Tensor, int | None]
+"""Spikes of each number and the activation that all steps stand for; or sums, and ``None``."""
 
 
 def run_rates(network: IntegerNetwork, x: Tensor, steps: int) -> Iterator[Shown]:
@@ -52,17 +57,16 @@ def run_rates(network: IntegerNetwork, x: Tensor, steps: int) -> Iterator[Shown]
         raise ParameterError(
             f"fpga.rates: steps must be a whole number from 1 on, got {steps!r}. Try 15."
         )
-    counts = {INPUT: rate_levels(network, x, steps)}
-    most: dict[str, int | None] = {INPUT: 2**network.bits - 1}
-    for stage in network.stages:
-        given = [(counts[name], most[name]) for name in stage.inputs]
-        form = stage.requantise
+
+    def work(stage: Stage, given: tuple[_Counts, ...]) -> tuple[_Counts, Shown]:
         values, top = _stage(stage, given, steps)
-        if form is not None:
-            values, top = _fired(values, form, steps), form.most
-        counts[stage.name], most[stage.name] = values, top
+        if stage.requantise is not None:
+            values, top = _fired(values, stage.requantise, steps), stage.requantise.most
         sent = 0 if top is None else int(values.sum())
-        yield Shown(stage, values, sent, _additions(stage, given))
+        return (values, top), Shown(stage, values, sent, _additions(stage, given))
+
+    first: _Counts = (rate_levels(network, x, steps), 2**network.bits - 1)
+    return (shown for _, shown in walk(network.stages, {INPUT: first}, work))
 
 
 def rate_levels(network: IntegerNetwork, x: Tensor, steps: int) -> Tensor:
@@ -75,9 +79,7 @@ def rate_levels(network: IntegerNetwork, x: Tensor, steps: int) -> Tensor:
     return torch.floor(levels + 0.5).clamp(0, steps).to(torch.int64)
 
 
-def _stage(
-    stage: Stage, given: list[tuple[Tensor, int | None]], steps: int
-) -> tuple[Tensor, int | None]:
+def _stage(stage: Stage, given: tuple[_Counts, ...], steps: int) -> _Counts:
     """Counts and their largest activation, or sums times ``steps`` and ``None``."""
     operation, (first, most) = stage.operation, given[0]
     if isinstance(operation, Add):
@@ -88,8 +90,7 @@ def _stage(
         sums = silent.accumulate((first.double(),)).to(torch.int64) * (most or 1)
         return sums + steps * operation.bias.view(-1, *(1 for _ in sums.shape[2:])), None
     values = operation.accumulate((first.double(),)).to(torch.int64)
-    kept = type(operation).__name__ != "SumPool"
-    return (values, most) if kept else (values * (most or 1), None)
+    return (values * (most or 1), None) if isinstance(operation, SumPool) else (values, most)
 
 
 def _fired(sums: Tensor, form: Requantise, steps: int) -> Tensor:
@@ -98,7 +99,7 @@ def _fired(sums: Tensor, form: Requantise, steps: int) -> Tensor:
     return ((2 * scaled + threshold) // (2 * threshold)).clamp(0, steps)
 
 
-def _additions(stage: Stage, given: list[tuple[Tensor, int | None]]) -> int:
+def _additions(stage: Stage, given: tuple[_Counts, ...]) -> int:
     each = (
         int((n.sum(0) * fan_out(stage.operation, tuple(n.shape[1:]))).sum())
         for n, top in given

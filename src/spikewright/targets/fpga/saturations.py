@@ -20,7 +20,7 @@ def saturations(network: IntegerNetwork, q: Tensor) -> dict[str, int]:
     {'a': 1}
     """
     found: dict[str, int] = {}
-    for stage, sums, _ in network.watch(q):
+    for stage, (sums, _) in network.watch(q):
         if stage.requantise is not None:
             found[stage.name] = int((stage.requantise.rounded(sums) > stage.requantise.most).sum())
     return found

@@ -29,6 +29,7 @@ from spikewright.targets.fpga.integer import (
     Stage,
     SumPool,
 )
+from spikewright.targets.fpga.walk import walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +80,14 @@ def run_spikes(network: IntegerNetwork, q: Tensor) -> Iterator[Shown]:
     >>> shown.values.tolist(), shown.additions
     ([[1, 11]], 6)
     """
-    signals = {INPUT: _Signal(to_bits(network.checked(q).to(torch.int64), network.bits))}
-    last = {name: stage.name for stage in network.stages for name in stage.inputs}
-    for stage in network.stages:
-        given = tuple(signals[name] for name in stage.inputs)
+
+    def work(stage: Stage, given: tuple[_Signal, ...]) -> tuple[_Signal, Shown]:
         out = _stage(stage, given)
-        signals[stage.name] = out
         sent = 0 if out.planes is None else int(out.planes.sum())
-        yield Shown(stage, out.values, sent, _additions(stage, given))
-        for name in stage.inputs:
-            if last[name] == stage.name:
-                signals.pop(name, None)
+        return out, Shown(stage, out.values, sent, _additions(stage, given))
+
+    first = _Signal(to_bits(network.checked(q).to(torch.int64), network.bits))
+    return (shown for _, shown in walk(network.stages, {INPUT: first}, work))
 
 
 def _stage(stage: Stage, given: tuple[_Signal, ...]) -> _Signal:

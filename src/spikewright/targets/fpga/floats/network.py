@@ -23,6 +23,7 @@ from spikewright.targets.fpga.integer import (
     MaxPool,
     Pair,
 )
+from spikewright.targets.fpga.walk import walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,15 +112,12 @@ class FloatNetwork:
 
     def walk(self, x: Tensor) -> Iterator[tuple[FloatStage, Tensor]]:
         """Each stage and what it gives."""
-        values = {INPUT: x.reshape(len(x), *self.shape)}
-        last = {name: stage.name for stage in self.stages for name in stage.inputs}
-        for stage in self.stages:
-            out = stage.operation.accumulate(tuple(values[name] for name in stage.inputs))
-            values[stage.name] = out
-            yield stage, out
-            for name in stage.inputs:
-                if last[name] == stage.name:
-                    values.pop(name, None)
+
+        def work(stage: FloatStage, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+            out = stage.operation.accumulate(inputs)
+            return out, out
+
+        return walk(self.stages, {INPUT: x.reshape(len(x), *self.shape)}, work)
 
     @cached_property
     def users(self) -> Mapping[str, tuple[FloatStage, ...]]:

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from spikewright.targets.fpga.inputs import encode
 from spikewright.targets.fpga.integer import (
-    FLOAT32,
     INPUT,
     Convolution,
     Dense,
     IntegerNetwork,
     Stage,
+    exact_format,
 )
 from spikewright.targets.fpga.quantising.bias import check_biases, whole_bias
 from spikewright.targets.fpga.quantising.check_sums import check_sums
@@ -118,7 +118,7 @@ def _formats(made: Quantised) -> dict[str, torch.dtype]:
     """Where whole numbers stay exact, whatever weights and biases training comes to."""
     stages = tuple(replace(s, operation=_widest(s, made)) for s in made.network.stages)
     bounds = replace(made.network, stages=stages).bounds
-    return {n: torch.float32 if 2 * b <= FLOAT32 else torch.float64 for n, b in bounds.items()}
+    return {name: exact_format(bound) for name, bound in bounds.items()}
 
 
 def _widest(stage: Stage, made: Quantised) -> Any:

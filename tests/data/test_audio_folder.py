@@ -60,26 +60,69 @@ def test_every_file_is_tested_in_one_fold_and_never_trained_there(folder: Path) 
     assert len(set(map(tuple, drawn))) > 1
 
 
-def test_another_clip_of_the_same_part_comes_before_each(folder: Path) -> None:
-    for name in ("high", "low"):  # each clip at a loudness of its own, to know it again
+RELATIVE = LogEnergy(8000, tau_loudness=0.5)
+"""It takes what it heard in the last half second as the measure."""
+
+
+def streamed(folder: Path, **options: Any) -> AudioFolder:
+    """Each clip at a loudness of its own."""
+    for name in ("high", "low"):
         for k, file in enumerate(sorted((folder / name).iterdir())):
             file.write_bytes(wav((tone(CLASSES[name], 3200) * 0.5 ** (2 * k)).astype(np.int16)))
-    plain, data = opened(folder), opened(folder, lead=0.3)
-    assert (data.steps, data.test.steps, data.train.steps) == (40, 70, 70)
-    ends = {part: getattr(plain, part).values[:, 0, 10:].float() for part in ("train", "test")}
-    for part in ("train", "test"):
-        split, numbers = getattr(data, part), torch.arange(len(ends[part]))
-        x, _ = split.batch(numbers)
-        assert torch.equal(x[30:], getattr(plain, part).batch(numbers)[0])
-        for k in numbers.tolist():
-            ahead = [j for j, end in enumerate(ends[part]) if torch.equal(x[:30, k], end)]
-            assert len(ahead) == 1
-            assert ahead != [k]
-    again, other = (data.test.batch([0, 1])[0] for _ in range(2))
-    assert torch.equal(again, other)
-    drawn = [data.train.batch([0], torch.Generator().manual_seed(k))[0][:30] for k in range(8)]
-    assert len({tuple(one.flatten().tolist()) for one in drawn}) > 1
-    assert torch.equal(drawn[0], data.train.batch([0], torch.Generator().manual_seed(0))[0][:30])
+    return AudioFolder(folder, RELATIVE, **{"seconds": 0.4, "folds": 5, "lead": 0.3} | options)
+
+
+def sounds(folder: Path, data: AudioFolder, part: str) -> list[Any]:
+    names = [data.names[k] for k in data.numbers(part).tolist()]
+    return [soundfile.read(folder / name)[0][:3200] for name in names]
+
+
+def test_with_a_lead_a_part_is_heard_as_one_stream_that_goes_round(folder: Path) -> None:
+    data = streamed(folder)
+    for part in ("train", "validation", "test"):
+        frames, order = data.stream(part)
+        waves = [sounds(folder, data, part)[k] for k in order[:, 0].tolist()]
+        whole = RELATIVE(np.concatenate([waves[-1], *waves]))[0][40:]
+        assert np.array_equal(frames[order[:, 0], 0].reshape(-1, 16).float(), whole)
+        assert torch.equal(getattr(data, part).values, frames)
+        assert not np.array_equal(frames[order[-1, 0], 0].float(), RELATIVE(waves[-1])[0])
+
+
+def test_before_a_sample_comes_what_the_stream_has_there(folder: Path) -> None:
+    data = streamed(folder, window=0.2)
+    assert (data.steps, data.test.steps, data.train.steps) == (40, 70, 50)
+    frames, order = data.stream("test")
+    x, _ = data.test.batch(order[:, 0])
+    ends = frames[order[:, 0].roll(1), 0, 10:].float()
+    assert torch.equal(x[:30].transpose(0, 1), ends)
+    assert torch.equal(x[30:].transpose(0, 1), frames[order[:, 0], 0].float())
+    frames, order = data.stream("train")
+    round_and_round = torch.cat([frames[order[-1, 0], 0], *frames[order[:, 0], 0]]).float()
+    numbers = torch.arange(6).repeat(20)
+    x, _ = data.train.batch(numbers, torch.Generator().manual_seed(0))
+    begin = torch.empty(6, dtype=torch.int64)
+    begin[order[:, 0]] = 40 * torch.arange(1, 7)
+    firsts = set()
+    for sample, number in zip(x.transpose(0, 1), numbers.tolist(), strict=True):
+        own = [k for k in range(21)
+               if torch.equal(sample, round_and_round[begin[number] + k - 30 :][:50])]  # fmt: skip
+        assert own
+        firsts.update(own)
+    assert len(firsts) > 10
+    again = data.train.batch(numbers, torch.Generator().manual_seed(0))[0]
+    assert torch.equal(x, again)
+
+
+def test_the_streams_of_copies_have_orders_of_their_own(folder: Path) -> None:
+    data = streamed(folder, copies=3, augment=(Gain(-30.0, -20.0),))
+    frames, order = data.stream("train")
+    assert frames.shape == (6, 3, 40, 16)
+    assert len({tuple(column) for column in order.T.tolist()}) > 1
+    assert [column.sort().values.tolist() for column in order.T] == [list(range(6))] * 3
+    assert torch.equal(frames[:, :1], streamed(folder).stream("train")[0])
+    assert data.stream("test")[0].shape == (2, 1, 40, 16)
+    none = streamed(folder, validation=False)
+    assert len(none.validation) == 0
 
 
 def test_other_rates_channels_and_lengths_are_brought_to_one_form(folder: Path) -> None:

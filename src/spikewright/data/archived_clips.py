@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from spikewright.data.clips import ClipSet, Hearing
+from spikewright.data.clips import ClipSet
+from spikewright.data.hearing import Hearing
 from spikewright.data.store import DataSource, locate, sha256_of
 from spikewright.errors import ParameterError, nearest
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from spikewright.audio.augment import Augment
 from spikewright.audio.front_end import FrontEnd
-from spikewright.data.clips import Clip, ClipSet, Hearing, OnError, even_folds, of_folds
+from spikewright.data.clips import ClipSet, even_folds, of_folds
+from spikewright.data.hearing import Clip, Hearing, OnError
 from spikewright.data.split import checked_count
 from spikewright.errors import DataError, ParameterError
 
@@ -41,7 +42,7 @@ class AudioFolder(ClipSet):
         window: s of a clip to train on, at a place drawn anew each time; all if left out.
         on_error: ``"refuse"`` raises at a clip that cannot be read, has no samples or holds NaN;
             ``"skip"`` leaves it out; ``report`` then names it.
-        lead: s of another clip that come before each sample, as in a stream; see `Hearing`.
+        lead: s of sound before each sample, as in a stream; see `Hearing`.
 
     Raises:
         ParameterError: an option is out of its range.

@@ -15,20 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spikewright import seeding
-from spikewright.audio.augment import Augment, Wave
-from spikewright.audio.front_end import FrontEnd
+from spikewright.audio.augment import Wave
+from spikewright.audio.front_end import Frames
 from spikewright.audio.recording import Recording, open_recording
+from spikewright.data.clip_split import ClipSplit, stream_order
 from spikewright.data.derived import derived
-from spikewright.data.split import Arrays, Split, checked_count
-from spikewright.errors import DataError, ParameterError
-from spikewright.units import check_dt
+from spikewright.data.hearing import Clip, Hearing
+from spikewright.data.split import Arrays
+from spikewright.errors import DataError
 
 TOGETHER = 64
 """Clips that are read before the next are asked for."""
@@ -36,119 +37,7 @@ CLIPPED = 1e-3
 """Share of samples at full scale from which a clip is told of as clipped."""
 NOTED = 1.01
 """Length, in those of all clips, from which one is told of as cut."""
-OnError = Literal["refuse", "skip"]
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A recording with its class.
-
-    Args:
-        name: unique in its set; names it in errors and fixes what is drawn for it.
-        label: number of its class.
-        source: its file, or that file's contents.
-    """
-
-    name: str
-    label: int
-    source: Path | bytes
-
-
-@dataclass(frozen=True)
-class Hearing:
-    """How clips are turned into frames.
-
-    Args:
-        front_end: hears them.
-        seconds: length that all are brought to: cut at the end, or filled up with silence.
-        copies: versions of each clip; the first is the clip itself, ``augment`` makes the others.
-        augment: what the others go through, one after the other.
-        seed: of what is drawn for it.
-        window: length of a sample to train on, s, cut out at a place drawn anew each time; ``None``
-            trains on whole clips.
-        on_error: ``"refuse"`` raises at a clip that cannot be used, ``"skip"`` leaves it out and
-            names it in the report.
-        lead: s of the end of another clip of the same part that come before each sample, so that
-            a network is trained and tested with what another sound left behind in it; the front
-            end begins afresh with each clip. Which one is drawn anew each time to train on, and
-            once to validate and test.
-
-    Raises:
-        ParameterError: copies without ``augment`` or the other way round, or an option that is
-            out of its range.
-    """
-
-    front_end: FrontEnd
-    seconds: float
-    copies: int = 1
-    augment: Sequence[Augment] = ()
-    seed: int = 0
-    window: float | None = None
-    on_error: OnError = "refuse"
-    lead: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_dt("Hearing", self.front_end.dt)
-        checked_count("Hearing", "copies", self.copies)
-        if not self.front_end.dt <= self.seconds < 3600:
-            raise ParameterError(
-                f"Hearing: seconds must lie between a step of {self.front_end.dt:g} s and an "
-                f"hour, got {self.seconds!r}. Pass for example seconds=1.0."
-            )
-        if self.window is not None and not self.front_end.dt <= self.window <= self.seconds:
-            raise ParameterError(
-                f"Hearing: window must lie between a step and the clips' {self.seconds:g} s, got "
-                f"{self.window!r}. Leave it out to train on whole clips."
-            )
-        if self.lead != 0 and not self.front_end.dt <= self.lead <= self.seconds:
-            raise ParameterError(
-                f"Hearing: lead must be 0 or lie between a step and the clips' {self.seconds:g} s, "
-                f"got {self.lead!r}. Leave it out to begin each clip afresh."
-            )
-        if (self.copies > 1) != bool(self.augment):
-            raise ParameterError(
-                f"Hearing: copies must be more than 1 just where augment is given, got "
-                f"{self.copies} and {len(self.augment)} augmentations. Pass both or neither."
-            )
-        if self.on_error not in ("refuse", "skip"):
-            raise ParameterError(
-                f"Hearing: on_error must be 'refuse' or 'skip', got {self.on_error!r}. "
-                "Pass on_error='skip' to leave out clips that cannot be read."
-            )
-
-    @property
-    def steps(self) -> int:
-        """Time steps of a clip."""
-        return round(self.seconds / self.front_end.dt)
-
-    @property
-    def lead_steps(self) -> int:
-        """Time steps of another clip before each."""
-        return round(self.lead / self.front_end.dt)
-
-    @property
-    def samples(self) -> int:
-        """Samples of a clip that fill these steps."""
-        return -(-round(self.steps * self.front_end.dt * self.front_end.rate * 1e6) // 1_000_000)
-
-    def fit(self, wave: Wave) -> Wave:
-        """A sound brought to the clips' length."""
-        whole = np.zeros(self.samples, np.float32)
-        kept = wave[: self.samples]
-        whole[: len(kept)] = kept
-        return whole
-
-    def varied(self, name: str, wave: Wave, copy: int) -> Wave:
-        """A version of a clip; number 0 is the clip."""
-        if copy:
-            source = seeding.generator(self.seed, "augment", name, copy)
-            for change in self.augment:
-                wave = change(wave, source)
-        return wave
-
-    def frames(self, wave: Wave) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """(steps, channels) of a sound of the clips' length."""
-        return self.front_end(wave)[0][: self.steps]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -179,65 +68,12 @@ class ClipReport:
 
 @dataclass
 class _Heard:
-    """One clip's frames, or why there are none."""
+    """One clip's frames if they were asked for, or why it cannot be used."""
 
     clip: Clip
-    frames: np.ndarray[Any, np.dtype[np.float32]] | None = None
+    frames: Frames | None = None
     fault: str = ""
     marks: dict[str, bool] = field(default_factory=dict[str, bool])
-
-
-class ClipSplit(Split):
-    """Clips as frames: ``values`` (clips, copies, steps, channels), whole counts as uint8.
-
-    A batch takes of each clip one of its copies, and so many steps of it, drawn anew each time.
-    ``lead`` steps of another clip come before them: drawn likewise, or always the same one.
-    """
-
-    def __init__(
-        self,
-        load: Callable[[], Arrays],
-        steps: int,
-        shape: tuple[int, ...],
-        lead: int,
-        seed: int | None,
-    ) -> None:
-        super().__init__(load, lead + steps, shape)
-        self._lead, self._seed = lead, seed
-
-    def _encode(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
-        asked = self._piece(index, self.steps - self._lead, generator)
-        if not self._lead:
-            return asked
-        before = self._others(index, generator)
-        copy = _drawn(self.values.shape[1], len(index), generator)
-        ahead = self.values[before, copy, -self._lead :].float().transpose(0, 1)
-        return torch.cat([ahead, asked])
-
-    def _others(self, index: Tensor, generator: torch.Generator | None) -> Tensor:
-        """For each clip another one; itself only where there is no other."""
-        count = len(self.values)
-        if self._seed is None:
-            return (index + 1 + _drawn(max(1, count - 1), len(index), generator)) % count
-        # One round through all of them, so that none comes before itself.
-        order = torch.randperm(count, generator=seeding.generator(self._seed, "lead"))
-        return torch.empty_like(order).scatter_(0, order, order.roll(1))[index]
-
-    def _piece(self, index: Tensor, steps: int, generator: torch.Generator | None) -> Tensor:
-        """So many steps of a clip each, (steps, batch, channels)."""
-        _, copies, whole, _ = self.values.shape
-        copy, first = (
-            _drawn(choices, len(index), generator) for choices in (copies, whole - steps + 1)
-        )
-        place = first + torch.arange(steps)[:, None]
-        return self.values[index, copy, place].float()
-
-
-def _drawn(choices: int, count: int, generator: torch.Generator | None) -> Tensor:
-    """Numbers below ``choices``; the stream is left alone where there is but one."""
-    if choices == 1:
-        return torch.zeros(count, dtype=torch.int64)
-    return torch.randint(choices, (count,), generator=generator)
 
 
 class ClipSet(ABC):
@@ -247,7 +83,7 @@ class ClipSet(ABC):
         name: of the set.
         classes: names of the classes, by number.
         dt: time step, s.
-        steps: time steps of a clip, without those of another before it.
+        steps: time steps of a clip, without those before it.
     """
 
     name: str
@@ -262,11 +98,11 @@ class ClipSet(ABC):
         if hearing.window is not None:
             trained = round(hearing.window / self.dt)
         self.train, self.validation, self.test = (
-            ClipSplit(partial(self._part, part), steps, shape, hearing.lead_steps, seed)
-            for part, steps, seed in (
-                ("train", trained, None),
-                ("validation", self.steps, hearing.seed),
-                ("test", self.steps, hearing.seed),
+            ClipSplit(partial(self._part, part), steps, shape, hearing.lead_steps, hearing.seed)
+            for part, steps in (
+                ("train", trained),
+                ("validation", self.steps),
+                ("test", self.steps),
             )
         )
 
@@ -303,38 +139,62 @@ class ClipSet(ABC):
         """Which of ``names`` a part holds, in its order."""
         return self.chosen(part, self.names, self._features["labels"]).nonzero()[:, 0]
 
+    def stream(self, part: str) -> tuple[Tensor, Tensor]:
+        """A part as one stream for each of its copies, in which the front end never begins afresh.
+
+        Returns:
+            The clips' frames, (clips, copies, steps, channels), and the order in which they follow
+            each other, (clips, copies). The streams go round: before the first comes the last.
+        """
+        numbers = self.numbers(part).tolist()
+        copies = self.hearing.copies if part == "train" else 1
+        order = stream_order(len(numbers), copies, self.hearing.seed)
+        names = [self.names[number] for number in numbers]
+        return self._kept({"stream": names}, lambda: self._follow(names, order))["frames"], order
+
     def _part(self, part: str) -> Arrays:
         index = self.numbers(part)
+        labels = self._features["labels"][index]
+        if self.hearing.lead:
+            return self.stream(part)[0], labels
         frames = self._features["frames"][index]
-        return frames if part == "train" else frames[:, :1], self._features["labels"][index]
+        return frames if part == "train" else frames[:, :1], labels
 
     @cached_property
     def _features(self) -> dict[str, Tensor]:
+        """Of the clips that can be used; with frames if each is heard afresh."""
+        return self._kept({"afresh": not self.hearing.lead}, self._hear)
+
+    def _kept(
+        self, what: Mapping[str, Any], make: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """What is made of the clips, from the cache if nothing that it rests on has changed."""
         parts = (self.hearing.front_end, *self.hearing.augment)
         if not all(_is_own(type(part)) for part in parts):  # whose source may change unseen
-            return self._hear()
+            return make()
         key = {
+            **what,
             "clips": dict(self.identity()),
             "hearing": repr(replace(self.hearing, window=None, lead=0.0)),
             "version": _version(type(self)),
         }
-        return derived(self.name, key, self._hear)
+        return derived(self.name, key, make)
 
     def _hear(self) -> dict[str, Tensor]:
         heard = list(_told(self.name, self._heard()))
-        good = [one for one in heard if one.frames is not None]
+        good = [one for one in heard if not one.fault]
         if not good:
             raise DataError(
                 f"data.{self.name}: there must be clips to learn from, got none of "
                 f"{len(heard):,} that can be used. Check the folder."
             )
-        frames = torch.from_numpy(np.stack([one.frames for one in good if one.frames is not None]))
-        return {
-            "frames": _compact(frames),
+        frames = [one.frames for one in good if one.frames is not None]
+        found = {
             "labels": torch.tensor([one.clip.label for one in good]),
             "names": _packed([one.clip.name for one in good]),
             "report": _packed(asdict(_report(heard))),
         }
+        return found | ({"frames": _compact(np.stack(frames))} if frames else {})
 
     def _heard(self) -> Iterator[_Heard]:
         clips = self.clips()
@@ -344,28 +204,59 @@ class ClipSet(ABC):
 
     def _hear_one(self, clip: Clip) -> _Heard:
         try:
-            with _opened(clip, self.hearing.front_end.rate) as recording:
-                wave, length = _beginning(recording, self.hearing.samples)
-                heard = recording.heard
-            if not heard.samples:
-                raise DataError(
-                    f"data.{self.name}: clip {clip.name} must hold samples, got none. Leave it out."
-                )
+            whole, marks = self._read(clip)
         except DataError as cause:
             if self.hearing.on_error == "refuse":
                 raise
             return _Heard(clip, fault=str(cause))
-        whole, hearing = self.hearing.fit(wave), self.hearing
-        marks = {
+        if self.hearing.lead:
+            return _Heard(clip, marks=marks)
+        copies = range(self.hearing.copies)
+        versions = [self._frames(self._version(clip, whole, copy))[0] for copy in copies]
+        return _Heard(clip, np.stack(versions), marks=marks)
+
+    def _read(self, clip: Clip) -> tuple[Wave, dict[str, bool]]:
+        """A clip at the length of all, and what is to be told of it."""
+        with _opened(clip, self.hearing.front_end.rate) as recording:
+            wave, length = _beginning(recording, self.hearing.samples)
+            heard = recording.heard
+        if not heard.samples:
+            raise DataError(
+                f"data.{self.name}: clip {clip.name} must hold samples, got none. Leave it out."
+            )
+        whole = self.hearing.fit(wave)
+        return whole, {
             "silent": not whole.any(),
             "clipped": heard.clipped > CLIPPED * heard.samples,
-            "longer": length > NOTED * hearing.samples,
+            "longer": length > NOTED * self.hearing.samples,
         }
-        versions = [
-            hearing.frames(hearing.varied(clip.name, self.scene(clip, whole, copy), copy))
-            for copy in range(hearing.copies)
-        ]
-        return _Heard(clip, np.stack(versions), marks=marks)
+
+    def _version(self, clip: Clip, whole: Wave, copy: int) -> Wave:
+        """One of a clip's copies."""
+        return self.hearing.varied(clip.name, self.scene(clip, whole, copy), copy)
+
+    def _frames(self, wave: Wave, state: Any = None) -> tuple[Frames, Any]:
+        """(steps, channels) of a clip, and the front end's state after it."""
+        frames, state = self.hearing.front_end(wave, state)
+        return frames[-self.steps :], state  # at times a step more, of samples left over before
+
+    def _follow(self, names: Sequence[str], order: Tensor) -> dict[str, Tensor]:
+        """The frames of clips that follow each other, a stream for each copy."""
+        by_name = {clip.name: clip for clip in self.clips()}
+        clips, channels = [by_name[name] for name in names], self.hearing.front_end.channels
+        found = np.empty((*order.shape, self.steps, channels), np.float32)
+        states: list[Any] = [None] * order.shape[1]
+
+        def go_on(copy: int, number: int) -> None:
+            wave = self._version(clips[number], waves[number], copy)
+            found[number, copy], states[copy] = self._frames(wave, states[copy])
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            waves = [whole for whole, _ in threads.map(self._read, clips)]
+            # The last comes before the first.
+            for numbers in _told(self.name, iter([*order[-1:], *order])):
+                list(threads.map(go_on, range(len(states)), numbers.tolist()))
+        return {"frames": _compact(found)}
 
 
 def _opened(clip: Clip, rate: int) -> Recording:
@@ -388,21 +279,21 @@ def _beginning(recording: Recording, samples: int) -> tuple[Wave, int]:
 
 def _report(heard: Iterable[_Heard]) -> ClipReport:
     heard = list(heard)
-    good = [one for one in heard if one.frames is not None]
+    good = [one for one in heard if not one.fault]
     named = {
         mark: tuple(one.clip.name for one in good if one.marks[mark])
         for mark in ("silent", "clipped", "longer")
     }
     return ClipReport(
         clips=len(good),
-        skipped=tuple((one.clip.name, one.fault) for one in heard if one.frames is None),
+        skipped=tuple((one.clip.name, one.fault) for one in heard if one.fault),
         silent=named["silent"],
         clipped=named["clipped"],
         longer=len(named["longer"]),
     )
 
 
-def _told(name: str, heard: Iterator[_Heard]) -> Iterator[_Heard]:
+def _told(name: str, heard: Iterator[T]) -> Iterator[T]:
     """Pass clips on and say how many there were, where somebody may be looking."""
     seen = sys.stderr.isatty()
     for count, one in enumerate(heard, 1):
@@ -414,9 +305,10 @@ def _told(name: str, heard: Iterator[_Heard]) -> Iterator[_Heard]:
         sys.stderr.write("\r" + " " * (len(name) + 30) + "\r")
 
 
-def _compact(frames: Tensor) -> Tensor:
-    small = frames.to(torch.uint8)
-    return small if torch.equal(small.float(), frames) else frames
+def _compact(frames: Frames) -> Tensor:
+    whole = torch.from_numpy(frames)
+    small = whole.to(torch.uint8)
+    return small if torch.equal(small.float(), whole) else whole
 
 
 def _tupled(value: Any) -> Any:

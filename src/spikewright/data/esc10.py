@@ -19,7 +19,8 @@ from spikewright.audio.mixing import Foreground
 from spikewright.audio.recording import load
 from spikewright.data.archive import read_members
 from spikewright.data.archived_clips import ArchivedClips, some_of
-from spikewright.data.clips import Clip, Hearing, of_folds
+from spikewright.data.clips import of_folds
+from spikewright.data.hearing import Clip, Hearing
 from spikewright.data.store import DataFile, DataSource, damaged
 from spikewright.errors import ParameterError
 
@@ -49,7 +50,7 @@ class ESC10(ArchivedClips):
         augment: makes the others, see `spikewright.audio`.
         seed: of what is drawn.
         window: s of a clip to train on, at a place drawn anew each time; all if left out.
-        lead: s of another clip that come before each sample, as in a stream; see `Hearing`.
+        lead: s of sound before each sample, as in a stream; see `Hearing`.
         folder: folder with the file; default as for :func:`spikewright.data.data_folder`.
 
     Raises:

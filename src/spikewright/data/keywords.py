@@ -11,7 +11,8 @@ from spikewright.audio.augment import Augment
 from spikewright.audio.front_end import FrontEnd
 from spikewright.data.archive import read_members
 from spikewright.data.archived_clips import ArchivedClips
-from spikewright.data.clips import Clip, Hearing, even_folds, of_folds
+from spikewright.data.clips import even_folds, of_folds
+from spikewright.data.hearing import Clip, Hearing
 from spikewright.data.store import DataFile, DataSource, damaged
 from spikewright.errors import ParameterError
 

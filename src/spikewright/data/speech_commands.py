@@ -15,7 +15,7 @@ from spikewright.audio.augment import Augment
 from spikewright.audio.front_end import FrontEnd
 from spikewright.data.archive import FAULTS
 from spikewright.data.archived_clips import ArchivedClips, some_of
-from spikewright.data.clips import Clip, Hearing
+from spikewright.data.hearing import Clip, Hearing
 from spikewright.data.store import DataFile, DataSource, damaged
 
 WORDS = (

@@ -12,7 +12,6 @@ from torch import Tensor
 from spikewright.audio.augment import Augment
 from spikewright.audio.front_end import FrontEnd
 from spikewright.data.archived_clips import ArchivedClips
-from spikewright.data.clips import Clip, Hearing
 from spikewright.data.free_spoken_digits import (
     TAKES,
     FreeSpokenDigits,
@@ -21,6 +20,7 @@ from spikewright.data.free_spoken_digits import (
     read_clips,
     takes_of,
 )
+from spikewright.data.hearing import Clip, Hearing
 
 
 class SpokenDigits(ArchivedClips):

@@ -44,7 +44,7 @@ class AmbientSoundSettings(SoundSettings):
     front_end: Literal["levels", "loudness", "modulation", "xylo"] = "modulation"
     """what hears the clips: backgrounds differ in rhythm and roughness more than in colour"""
     lead: float = Field(2.0, ge=0)
-    """length of another clip before each, s, at most ``length``: the network learns in a stream"""
+    """length of sound before each sample, s, at most ``length``: the network learns in a stream"""
     hidden: tuple[int, ...] = (64, 64)
     """neurons of SynNet's layers"""
     synapses: tuple[int, ...] = (4, 8)

@@ -32,7 +32,7 @@ class FolderSettings(SoundSettings):
     window: float | None = Field(None, gt=0)
     """length of the pieces of clips that are trained on, s; whole clips if not set"""
     lead: float = Field(1.0, ge=0)
-    """length of another clip before each, s, at most ``length``: the network learns in a stream"""
+    """length of sound before each sample, s, at most ``length``: the network learns in a stream"""
     folds: int = Field(5, ge=3)
     """equal parts of the clips: one tests, one validates, the rest trains"""
     fold: int = Field(0, ge=0)

@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import Tensor
 
 import spikewright as sw
-from spikewright import seeding
 from spikewright.audio import (
     Augment,
     Equaliser,
@@ -71,7 +70,7 @@ class SoundSettings(RunSettings):
     window: float | None = Field(2.0, gt=0)
     """length of the pieces of clips that are trained on, s; whole clips if not set"""
     lead: float = Field(0.0, ge=0)
-    """length of another clip before each, s, at most ``length``: the network learns in a stream"""
+    """length of sound before each sample, s, at most ``length``: the network learns in a stream"""
     copies: int = Field(8, ge=1)
     """versions of each clip to train on"""
     colour: float = Field(4.0, ge=0)
@@ -101,7 +100,8 @@ class SoundSettings(RunSettings):
     background: tuple[str, ...] = ()
     """classes that `spikewright listen` never tells, such as noise"""
     threshold: float = Field(0.5, gt=0, lt=1)
-    """share of a class in the softmax of the smoothed outputs from which on listening tells it"""
+    """share of a class in the softmax of the smoothed outputs from which on listening tells it; of
+    two classes one always has half"""
 
 
 S = TypeVar("S", bound=SoundSettings)
@@ -144,11 +144,11 @@ class SoundRecipe(Recipe[S], Generic[S]):
         return LogEnergy(settings.rate, DT, highest=highest, **relative)
 
     def lead(self, settings: S) -> float:
-        """What comes before each clip, s: at most one other clip."""
+        """What comes before each sample, s: at most one other clip."""
         return min(settings.lead, settings.length)
 
     def _skipped(self, settings: S) -> int:
-        """Steps of other clips."""
+        """Steps before each sample."""
         return round(self.lead(settings) / DT)
 
     def augment(self, settings: S) -> Sequence[Augment]:
@@ -211,33 +211,29 @@ def over_latency(lines: Mapping[str, str]) -> Sweep:
         "time since the sound began, s",
         "accuracy, %",
         {legend: prefix + AFTER for legend, prefix in lines.items()},
-        "Test clips one after the other, the network's state never reset, the front end's at each "
-        "clip; the decision is the class with the largest mean output since the clip began.",
+        "Test clips one after the other, the states of front end and network never reset; the "
+        "decision is the class with the largest mean output since the clip began.",
     )
 
 
 def streamed(outcome: Outcome) -> tuple[Tensor, Tensor]:
     """The outputs of all test clips, put one after the other into one stream that never ends.
 
-    The network's state is never reset: each clip meets what those before it left. Their order is
-    drawn by the seed. It has the weights trained in software. The front end begins afresh with
-    each clip: what it averages over seconds does not carry over, as it does in `listen`.
+    Neither front end nor network is ever reset: each clip meets what those before it left. Their
+    order is drawn by the seed of the data. The network has the weights trained in software.
 
     Returns:
         (clips, steps, classes), and the clips' classes, (clips,).
     """
-    parts = outcome.parts
-    split, network = parts.data.test, parts.network
-    source = seeding.generator(parts.settings.seed, "stream")
-    order = torch.randperm(len(split), generator=source)
-    lead = parts.data.hearing.lead_steps  # of other clips, for samples that begin afresh
+    data, network = outcome.parts.data, outcome.parts.network
+    frames, order = data.stream("test")
     state, outputs = None, list[Tensor]()
     network.eval()
     with torch.no_grad(), _software_weights(outcome):
-        for number in order.tolist():
-            y, state = network(split.batch([number])[0][lead:], state)
+        for number in order[:, 0].tolist():
+            y, state = network(frames[number, :1].float().transpose(0, 1), state)
             outputs.append(y[:, 0])
-    return torch.stack(outputs), split.targets[order]
+    return torch.stack(outputs), data.test.targets[order[:, 0]]
 
 
 @contextlib.contextmanager

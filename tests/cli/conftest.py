@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from spikewright.cli import app
 
-COMMAND = [sys.executable, "-c", "from spikewright.cli import main; main()"]
+# A shell starts what it runs in the background deaf to SIGINT, and so are the children of that.
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+COMMAND = [sys.executable, "-c", f"{HEARING}; from spikewright.cli import main; main()"]
 
 
 @pytest.fixture

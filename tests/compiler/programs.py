@@ -91,7 +91,7 @@ MORE: dict[str, Callable[[], sw.Network]] = {
     ),
     "strides": lambda: sequence(
         sw.Conv2d(1, 2, 3, stride=2, padding=1, dilation=(1, 2)),
-        low(sw.LIF),
+        sw.LIF(v_threshold=0.01),
         sw.MaxPool2d(2, stride=1),
         inputs=(1, 9, 9),
     ),
@@ -102,7 +102,7 @@ MORE: dict[str, Callable[[], sw.Network]] = {
     "recurrent axons": lambda: recurrent(sw.Delay(2e-3)),
     "recurrent images": lambda: sequence(
         sw.Conv2d(1, 2, 3, padding=1),
-        sw.Recurrent(low(sw.LIF), sw.Conv2d(2, 2, 3, padding="same")),
+        sw.Recurrent(sw.LIF(v_threshold=0.01), sw.Conv2d(2, 2, 3, padding="same")),
         inputs=(1, 5, 5),
     ),
     "scaled": lambda: exact(normalised(sequence(sw.Linear(6, 9), sw.BatchNorm(), low(sw.LIF)))),

@@ -169,7 +169,7 @@ def test_what_is_allowed_into_the_metadata_comes_back(tmp_path: Path) -> None:
     network = sw.Sequential(sw.Linear(3, 4), cells, counts, dt=DT)
     allow = ("refractory", "noise", "max_spikes")
     back = again(network, tmp_path / "network.nir", allow=allow)
-    x = 4 * torch.rand(40, 2, 3)
+    x = 20 * torch.rand(40, 2, 3)
     outputs = []
     for net in (network, back):
         torch.manual_seed(2)

@@ -176,7 +176,7 @@ def test_the_same_call_gives_the_same_weights() -> None:
 
 def test_a_network_with_open_sizes_is_bound_by_the_batch() -> None:
     net = sw.Sequential(sw.Flatten(), sw.Linear(None, 20), sw.LIF(), dt=1e-3)
-    reached = sw.aim_rates(net, torch.ones(20, 4, 2, 4, dtype=torch.int64), rate=0.1)
+    reached = sw.aim_rates(net, torch.randint(3, (20, 4, 2, 4)), rate=0.1)
     assert net.shape == (2, 4)
     assert reached["2_lif"] == pytest.approx(0.1, rel=0.1)
 

@@ -83,7 +83,7 @@ NETS: dict[str, Callable[[], sw.Network]] = {
     "dropout": lambda: sequence(sw.Dropout(0.5), sw.Linear(6, 9), low(sw.LIF)),
     "images": lambda: sequence(
         sw.Conv2d(1, 2, 3),
-        low(sw.LIF),
+        sw.LIF(v_threshold=0.01),
         sw.AvgPool2d(2),
         sw.Flatten(),
         sw.Linear(8, 3),

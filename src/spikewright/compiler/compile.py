@@ -11,15 +11,18 @@ from spikewright.borrow import in_mode, streams_kept
 from spikewright.compiler.calibration import calibration_sample
 from spikewright.compiler.design import Design, Pass
 from spikewright.compiler.discrete import DiscreteProgram
+from spikewright.compiler.modules.compile import compile_module
+from spikewright.compiler.modules.target import of_modules, of_networks
+from spikewright.compiler.network_program import NetworkProgram
 from spikewright.compiler.passes.discretise import discretise
 from spikewright.compiler.passes.fold import Fold
 from spikewright.compiler.program import Program
 from spikewright.compiler.registry import get_target
 from spikewright.compiler.reporting.agreement import Agreement, agree, check_alive
+from spikewright.compiler.reporting.broken import refuse_broken
 from spikewright.compiler.reporting.cost import Cost, measure
-from spikewright.compiler.reporting.table import text_table
 from spikewright.compiler.software.observe import activity, most_spikes, observe
-from spikewright.compiler.target import Artefact, Broken, Target, kind_of
+from spikewright.compiler.target import Artefact, Target, TargetFacts, kind_of
 from spikewright.compiler.verify import verify
 from spikewright.errors import CompileError
 from spikewright.network import Network
@@ -27,7 +30,7 @@ from spikewright.network import Network
 
 def compile(
     network: Any,
-    target: Target | str,
+    target: TargetFacts | str,
     *,
     calibration: Any,
     allow_silent: Collection[str] = (),
@@ -38,14 +41,15 @@ def compile(
 
     discretise -> fold -> the target's passes -> check -> lower -> agreement on the calibration
     sample. The network and the random streams are left as they were; a network without a shape
-    takes that of the sample.
+    takes that of the sample. A target of modules, such as ``"fpga"``, reads a trained
+    `torch.nn.Module` instead, and gives a `ModuleProgram`.
 
     Args:
         network: a `spikewright.Network`, a NIR graph that this package wrote, or what
-            `spikewright.import_nir` made of another one.
+            `spikewright.import_nir` made of another one; or a module.
         target: a name, see `spikewright.targets`, or a target.
-        calibration: typical inputs, (time, batch, *features), or a data set, whose first 256
-            training samples are taken.
+        calibration: typical inputs, (time, batch, *features), of a module (samples, *features);
+            or a data set, whose first 256 training samples are taken.
         allow_silent: layers that may fall silent on the target.
         seed: of the noise of an analogue target, and of encoders that draw.
         options: of the target, where it is given by name.
@@ -61,20 +65,44 @@ def compile(
     >>> program.run(x).shape
     torch.Size([50, 4, 3])
     """
-    target = _target(target, options)
-    network, notes = _network(network)
+    made = _target(target, options)
+    modules, networks = of_modules(made), of_networks(made)
+    if modules is not None and (networks is None or not isinstance(network, Network)):
+        return compile_module(network, modules, calibration, allow_silent, seed)
+    if networks is None:
+        raise CompileError(
+            f"compile: target must take networks or modules, got {made.name!r}, which takes "
+            "neither. See docs/guides/add_a_target.md."
+        )
+    return _compile_network(network, networks, calibration, allow_silent, seed)
+
+
+def _compile_network(
+    given: Any, target: Target, calibration: Any, allow_silent: Collection[str], seed: int
+) -> NetworkProgram:
+    network, notes = _network(given)
     with streams_kept(), in_mode(network, training=False):
         x = calibration_sample(calibration, network, seed)
         if network.shape is None:
             network.build(x.shape[2:])
         source = discretise(network)
         design = run_passes([Fold(), *target.passes(x)], Design(source, notes=notes))
-        _check(target, target.check(design))
+        refuse_broken(target, target.check(design))
         artefact = target.lower(design)
         agreement, cost = examine((source, design, artefact), target, x, seed)
         check_alive(agreement, allow_silent)
         used = {name: float(value) for name, value in target.used(design).items()}
-    return Program(target, source, design, artefact, agreement, cost, used, kind_of(target), seed)
+    return NetworkProgram(
+        target=target,
+        source=source,
+        design=design,
+        artefact=artefact,
+        agreement=agreement,
+        cost=cost,
+        used=used,
+        kind=kind_of(target),
+        seed=seed,
+    )
 
 
 def run_passes(passes: Sequence[Pass], design: Design) -> Design:
@@ -114,7 +142,7 @@ def examine(
     return agreement, cost
 
 
-def _target(target: Target | str, options: dict[str, Any]) -> Target:
+def _target(target: TargetFacts | str, options: dict[str, Any]) -> TargetFacts:
     if not isinstance(target, str):
         if options:
             raise CompileError(
@@ -140,15 +168,3 @@ def _network(given: Any) -> tuple[Network, tuple[str, ...]]:
         )
     said = given.report.entries
     return given.network, tuple(f"NIR, {it.kind}: {it.where}: {it.what}" for it in said)
-
-
-def _check(target: Target, broken: Sequence[Broken]) -> None:
-    if not broken:
-        return
-    head = ("layer", "limit", "need", "have", "way out")
-    rows = [(it.layer, it.limit, it.need, it.have, it.way_out) for it in broken]
-    count = f"{len(rows)} broken limit{'s' if len(rows) > 1 else ''}"
-    raise CompileError(
-        f"compile: the network must fit onto {target.title}, got {count}.\n"
-        f"{text_table(head, rows, numeric=())}"
-    )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from spikewright.errors import CompileError, nearest
 
 if TYPE_CHECKING:  # what it needs is heavy, and registering has to cost nothing
-    from spikewright.compiler.target import Target
+    from spikewright.compiler.target import TargetFacts
 
-Import = Callable[[], "type[Target]"]
+Import = Callable[[], "type[TargetFacts]"]
 
 _targets: dict[str, Import] = {}
 
@@ -44,7 +44,7 @@ def target_summary(name: str) -> str:
     return (inspect.getdoc(_targets[name]) or "").partition("\n")[0]
 
 
-def get_target(name: str, **options: Any) -> Target:
+def get_target(name: str, **options: Any) -> TargetFacts:
     """The target of that name.
 
     Args:

@@ -15,7 +15,7 @@ from spikewright.engine.checks import check_finite
 from spikewright.errors import ProgramError, ShapeError
 
 if TYPE_CHECKING:
-    from spikewright.compiler.program import Program
+    from spikewright.compiler.network_program import NetworkProgram
 
 Input = Tensor | np.ndarray[Any, Any]
 
@@ -43,7 +43,7 @@ class ProgramStream:
     (torch.Size([3]), torch.Size([49, 3]), 50)
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: NetworkProgram) -> None:
         artefact = program.artefact
         if not isinstance(artefact, Streams):
             raise ProgramError(

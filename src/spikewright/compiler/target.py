@@ -87,8 +87,8 @@ class Streams(Protocol):
         ...
 
 
-class Target(Protocol):
-    """A folder of `spikewright.targets`."""
+class TargetFacts(Protocol):
+    """What every target says of itself; see `Target` and `ModuleTarget`."""
 
     @property
     def name(self) -> str: ...
@@ -116,6 +116,14 @@ class Target(Protocol):
     def options(self) -> Mapping[str, Any]:
         """Plain values from which ``get_target(name, **options)`` makes this target again."""
         ...
+
+    def describe(self) -> dict[str, Any]:
+        """Plain facts of this target, the same in each process: for reports and `kind_of`."""
+        ...
+
+
+class Target(TargetFacts, Protocol):
+    """A folder of `spikewright.targets` that takes spiking networks."""
 
     def check(self, design: Design) -> list[Broken]:
         """All limits that the network breaks, not the first one."""
@@ -150,12 +158,8 @@ class Target(Protocol):
         """
         ...
 
-    def describe(self) -> dict[str, Any]:
-        """Plain facts of this target, the same in each process: for reports and `kind_of`."""
-        ...
 
-
-def kind_of(target: Target) -> str:
+def kind_of(target: TargetFacts) -> str:
     """A target in words: its name, its options, and a checksum of what it says of itself.
 
     The checksum stands for what options leave out, such as which chip is behind a wire.

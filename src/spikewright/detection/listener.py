@@ -17,8 +17,9 @@ from spikewright.audio.front_end import FrontEnd
 from spikewright.audio.log_energy import LogEnergy
 from spikewright.audio.modulation import Modulation
 from spikewright.audio.xylo_front_end import Mismatch, XyloFrontEnd
+from spikewright.compiler.network_program import NetworkProgram
 from spikewright.compiler.program import Program
-from spikewright.compiler.target import Target
+from spikewright.compiler.target import TargetFacts
 from spikewright.detection.detector import Detection, Detector
 from spikewright.errors import ParameterError, ProgramError, SpikewrightError, nearest
 from spikewright.units import format_seconds
@@ -47,6 +48,11 @@ class Listener:
     detector: Detector
 
     def __post_init__(self) -> None:
+        if not isinstance(self.program, NetworkProgram):
+            raise ParameterError(
+                "Listener: program must be that of a spiking network, got one for "
+                f"{self.program.target.title}. Compile a network for the simulator or a Xylo chip."
+            )
         program, steps = self.program.source, {
             "program": self.program.source.dt,
             "front end": self.front_end.dt,
@@ -100,7 +106,7 @@ class Listener:
             ) from cause
 
     @staticmethod
-    def load(folder: str | Path, target: Target | None = None) -> Listener:
+    def load(folder: str | Path, target: TargetFacts | None = None) -> Listener:
         """Read what `save` wrote. No code from the files runs.
 
         Args:
@@ -165,9 +171,7 @@ class Listening:
         """
         frames, self._ear = self._listener.front_end(samples, self._ear)
         self.samples += len(samples)
-        outputs = self._stream.run(
-            frames.reshape(len(frames), *self._listener.program.source.shape)
-        )
+        outputs = self._stream.run(frames.reshape(len(frames), *self._listener.program.shape))
         found, self._state = self._listener.detector(outputs.flatten(1).numpy(), self._state)
         return found
 

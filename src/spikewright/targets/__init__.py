@@ -11,10 +11,12 @@ from spikewright.compiler.registry import get_target, register, target_names
 
 if TYPE_CHECKING:
     from spikewright.targets.brainscales2.target import BrainScaleS2
+    from spikewright.targets.fpga.target import FPGA
     from spikewright.targets.simulator.target import Simulator
     from spikewright.targets.xylo.target import XyloAudio2, XyloAudio3, XyloIMU
 
 __all__ = [
+    "FPGA",
     "BrainScaleS2",
     "Simulator",
     "XyloAudio2",
@@ -32,6 +34,14 @@ def import_brainscales2() -> type[BrainScaleS2]:
     from spikewright.targets.brainscales2.target import BrainScaleS2
 
     return BrainScaleS2
+
+
+@register("fpga")
+def import_fpga() -> type[FPGA]:
+    """A generated accelerator for trained ReLU networks, as radix spikes: its exact twin."""
+    from spikewright.targets.fpga.target import FPGA
+
+    return FPGA
 
 
 @register("simulator")
@@ -68,6 +78,7 @@ def import_xylo_imu() -> type[XyloIMU]:
 
 _CLASSES = {
     "BrainScaleS2": import_brainscales2,
+    "FPGA": import_fpga,
     "Simulator": import_simulator,
     "XyloAudio2": import_xylo_audio2,
     "XyloAudio3": import_xylo_audio3,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spikewright.compiler.reporting.agreement import LayerAgreement
-from spikewright.compiler.reporting.placement import placement
 from spikewright.compiler.reporting.table import text_table
 from spikewright.report import (
     AgreementRow,
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
 
 def report(program: Program) -> Report:
     """The page on a program alone."""
-    source = program.source
     sizes = ", ".join(f"{it.layer} ({it.neurons:,})" for it in program.agreement.layers)
     return Report(
         ReportData(
             title=f"Compiled for {program.target.title}",
-            subtitle=f"{sizes}; dt {format_seconds(source.dt)}",
-            dt=source.dt,
+            subtitle=sizes if program.dt is None else f"{sizes}; dt {format_seconds(program.dt)}",
+            dt=program.dt,
             program=compiled(program),
             settings={
                 "target": program.target.name,
@@ -70,8 +68,8 @@ def compiled(program: Program) -> Compiled:
         seconds=cost.seconds,
         energy_source=f"{source}; not counted: {table.missing}" if table.missing else source,
         limits=_limits(program),
-        places=placement(program.design, target.grid),
-        notes=program.design.notes,
+        places=program.places,
+        notes=program.notes,
     )
 
 
@@ -114,6 +112,6 @@ def explain(program: Program) -> str:
         parts.append(
             f"limits\n{text_table(('limit', 'used', 'available', 'unit'), limits, numeric=(1, 2))}"
         )
-    if program.design.notes:
-        parts.append("\n".join(["notes", *(f"- {note}" for note in program.design.notes)]))
+    if program.notes:
+        parts.append("\n".join(["notes", *(f"- {note}" for note in program.notes)]))
     return "\n\n".join(parts)

@@ -1,0 +1,1 @@
+"""Trained modules compiled for targets that take them: samples in, no time axis."""

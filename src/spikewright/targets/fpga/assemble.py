@@ -11,12 +11,16 @@ import numpy as np
 
 from spikewright.errors import CompileError
 from spikewright.targets.fpga.dimensions import Dimensions, Hardware
-from spikewright.targets.fpga.integer import INPUT, Flatten, IntegerNetwork, MaxPool
+from spikewright.targets.fpga.integer import INPUT, IntegerNetwork
 from spikewright.targets.fpga.lowering import Lowering
 from spikewright.targets.fpga.memory import Whole
 from spikewright.targets.fpga.program import Program
 from spikewright.targets.fpga.shapes import output_shapes, required
+from spikewright.targets.fpga.terms import check_terms
 from spikewright.targets.fpga.writing import Writing
+
+RATE_BITS = 8
+"""Most bits of an activation whose steps a rate code can take: rows are collected step by step."""
 
 
 def assemble(
@@ -45,6 +49,7 @@ def assemble(
     hardware = Hardware() if hardware is None else hardware
     _check(network)
     dimensions = required(network, hardware, at_least)
+    _check_rate(dimensions)
     # Addresses depend on how deep the banks are, which is known only when all is placed.
     program = _assembled(network, dimensions)
     return _assembled(network, program.dimensions)
@@ -105,17 +110,22 @@ def _value_bits(writing: Writing) -> int:
 
 def _narrowest(d: Dimensions) -> int:
     """Bits of a setting that the modules read at least, whatever its value."""
-    planes = (d.units * d.activation).bit_length()
-    return max(d.address, d.offset, planes, (d.sum + d.left + 1).bit_length())
+    planes = (d.units * d.planes(d.activation)).bit_length()
+    kept = 3 if d.sums else 0
+    return max(d.address, d.offset, planes, (d.sum + d.left + 1).bit_length(), kept)
+
+
+def _check_rate(dimensions: Dimensions) -> None:
+    if dimensions.rate and dimensions.activation > RATE_BITS:
+        raise CompileError(
+            f"fpga.assemble: activations sent as rates must have at most {RATE_BITS} bits, got "
+            f"{dimensions.activation}, {dimensions.planes(dimensions.activation):,} steps. Use "
+            "fewer bits, or code='radix'."
+        )
 
 
 def _check(network: IntegerNetwork) -> None:
-    for stage in network.stages[:-1]:
-        if stage.requantise is None and not isinstance(stage.operation, (MaxPool, Flatten)):
-            raise CompileError(
-                f"fpga.assemble: stage {stage.name!r} must have a requantiser, got sums, but "
-                "only activations can be stored. Put one there, or make it the last stage."
-            )
+    check_terms(network)
     shapes = output_shapes(network)
     for name, shape in (*shapes.items(), (INPUT, network.shape)):
         if len(shape) not in (1, 3) or prod(shape) < 1:

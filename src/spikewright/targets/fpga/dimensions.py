@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from spikewright.errors import ParameterError
 
@@ -15,14 +15,19 @@ class Hardware:
     """What is done at once, and where weights are kept: the choices that a user has.
 
     Args:
-        lanes: columns of an output row; ``None`` is as many as the widest output row has.
+        lanes: columns of an output row; ``None`` is as many as the widest output row has. More
+            than that are idle.
         units: output channels of a convolution.
         linear: outputs of a fully connected layer.
-        word: columns of a word of the activation memory; ``None`` is as many as the widest map has.
+        word: columns of a word of the activation memory, at least 2 and as many as the widest map
+            has, which is ``None``.
         stream_kernels, stream_weights: come over a stream instead of from a memory on the chip.
+        code: how activations of b bits are sent: "radix", b spikes that count 2^(b-1) .. 1, or
+            "rate", 2^b - 1 spikes that count 1 each. Both give the same numbers; the second is
+            there to be compared with.
 
     Raises:
-        ParameterError: a number below 1.
+        ParameterError: a number below 1, or another code.
     """
 
     lanes: int | None = None
@@ -31,15 +36,20 @@ class Hardware:
     word: int | None = None
     stream_kernels: bool = False
     stream_weights: bool = False
+    code: Literal["radix", "rate"] = "radix"
 
     def __post_init__(self) -> None:
         for name in ("lanes", "units", "linear", "word"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and (type(value) is not int or value < 1):
                 raise ParameterError(
-                    f"fpga.Hardware: {name} must be at least 1, got {value}. "
+                    f"fpga.Hardware: {name} must be at least 1 and whole, got {value!r}. "
                     "One works on everything in turn."
                 )
+        if self.code not in ("radix", "rate"):
+            raise ParameterError(
+                f"fpga.Hardware: code must be 'radix' or 'rate', got {self.code!r}. Take 'radix'."
+            )
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,12 @@ class Dimensions:
         offset: bits of a shift of an input row; stride: largest of columns.
         window: positions of the largest max pooling window, 0 without one.
         taps: most of one kernel over its channels.
+        sums: words of the memory that keeps sums for an addition, 0 without one; lift: as far as
+            weights are shifted to the left before they are added.
         depth_0, depth_1: words of the two banks of the activation memory.
         instructions, kernels, weights, kernel_biases, weight_biases: words of the memories.
         stream_kernels, stream_weights: 1 where they come over a stream.
+        rate: 1 where spikes are a rate code.
     """
 
     value: int = 2
@@ -74,6 +87,8 @@ class Dimensions:
     stride: int = 1
     window: int = 0
     taps: int = 2
+    sums: int = 0
+    lift: int = 0
     depth_0: int = 2
     depth_1: int = 2
     instructions: int = 2
@@ -83,6 +98,15 @@ class Dimensions:
     weight_biases: int = 2
     stream_kernels: int = 0
     stream_weights: int = 0
+    rate: int = 0
+
+    def planes(self, bits: int) -> int:
+        """Steps that activations of so many bits take, each one plane of spikes.
+
+        >>> Dimensions().planes(4), Dimensions(rate=1).planes(4)
+        (4, 15)
+        """
+        return 2**bits - 1 if self.rate else bits
 
     def union(self, other: Dimensions) -> Dimensions:
         """The smallest that holds both.
@@ -94,8 +118,12 @@ class Dimensions:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Dimensions:
-        """From whole numbers by name; ``KeyError`` if one is missing."""
-        return cls(**{field.name: int(values[field.name]) for field in fields(cls)})
+        """From whole numbers by name; ``KeyError`` if one is missing.
+
+        Programs that were written before there was a rate code have none.
+        """
+        known = {"rate": 0} | dict(values)
+        return cls(**{field.name: int(known[field.name]) for field in fields(cls)})
 
 
 def identity(d: Dimensions) -> int:

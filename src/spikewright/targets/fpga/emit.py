@@ -1,7 +1,11 @@
-"""A program as files: SystemVerilog, memory images, the layers as JSON; and read back from them."""
+"""A program as files: SystemVerilog, memory images, the layers as JSON; and read back from them.
+
+``layers.json`` is the head: it knows how long each image is, and its checksum and that of itself.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,7 +20,7 @@ from spikewright.targets.fpga.memory import image, read_image
 from spikewright.targets.fpga.program import Program
 
 FORMAT = "spikewright fpga program"
-VERSION = 1
+VERSION = 2
 RTL = Path(__file__).parent / "rtl"
 
 
@@ -39,12 +43,15 @@ def images(program: Program) -> dict[str, str]:
     }
 
 
-def emit(program: Program, folder: str | Path) -> Path:
+def emit(program: Program, folder: str | Path, summary: Mapping[str, Any] | None = None) -> Path:
     """Write all that a synthesis or a simulation needs.
 
     ``rtl/*.sv`` with the network's ``network_pkg.sv``, the images ``*.mem``, the instructions as
     text in ``listing.txt`` and the layers in ``layers.json``. Tools that read the images must run
     in the folder.
+
+    Args:
+        summary: figures of the program for ``summary.json``, which is only written with some.
 
     Raises:
         ProgramError: the folder cannot be written.
@@ -53,12 +60,15 @@ def emit(program: Program, folder: str | Path) -> Path:
     texts = {f"rtl/{path.name}": path.read_text() for path in sources()}
     texts["rtl/network_pkg.sv"] = package_text(program.dimensions)
     texts["listing.txt"] = listing(program.instructions) + "\n"
-    texts |= images(program)
+    held = images(program)
+    texts |= held
     try:
         (folder / "rtl").mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (folder / name).write_text(text)
-        write_json(folder / "layers.json", _described(program))
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        write_json(folder / "layers.json", seal_head(_described(program, held)))
+        if summary is not None:
+            write_json(folder / "summary.json", dict(summary))
     except OSError as cause:
         raise ProgramError(
             f"fpga.emit: {folder} must be writable, got {cause}. Choose another place."
@@ -79,6 +89,8 @@ def read_program(folder: str | Path) -> Program:
             raise _unreadable(folder, "another kind of file")
         if described.get("version") != VERSION:
             raise _unreadable(folder, f"version {described.get('version')!r}")
+        if described != seal_head(described):
+            raise _unreadable(folder, "layers.json whose checksum does not fit its content")
         return _read(folder, described)
     except (OSError, KeyError, TypeError, ValueError) as cause:
         raise _unreadable(folder, f"{type(cause).__name__}: {cause}") from cause
@@ -87,9 +99,9 @@ def read_program(folder: str | Path) -> Program:
 def _read(folder: Path, described: Mapping[str, Any]) -> Program:
     d = Dimensions.of(described["dimensions"])
     lengths: Mapping[str, int] = described["words"]
-    words = (folder / "instructions.mem").read_text().split()[: lengths["instructions"]]
+    words = _image(folder, "instructions", described).split()[: lengths["instructions"]]
     numbers = [
-        read_image((folder / f"{name}.mem").read_text(), bits, each)[: lengths[name]]
+        read_image(_image(folder, name, described), bits, each)[: lengths[name]]
         for name, bits, each in (
             ("kernels", d.weight, d.units),
             ("weights", d.weight, d.linear),
@@ -107,12 +119,38 @@ def _read(folder: Path, described: Mapping[str, Any]) -> Program:
     )
 
 
-def _described(program: Program) -> dict[str, Any]:
+def _image(folder: Path, name: str, described: Mapping[str, Any]) -> str:
+    """The text of an image, which must be what was written."""
+    content = (folder / f"{name}.mem").read_bytes()
+    expected = described["files"][f"{name}.mem"]
+    if len(content) != expected["bytes"]:
+        what = f"{name}.mem of {len(content)} bytes where {expected['bytes']} were written"
+        raise _unreadable(folder, what)
+    if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+        raise _unreadable(folder, f"{name}.mem whose checksum is not that of what was written")
+    return content.decode()
+
+
+def seal_head(described: Mapping[str, Any]) -> dict[str, Any]:
+    """With the checksum of all else in it."""
+    body = {key: value for key, value in described.items() if key != "sha256"}
+    text = json.dumps(body, sort_keys=True).encode()
+    return body | {"sha256": hashlib.sha256(text).hexdigest()}
+
+
+def stamp(text: str) -> dict[str, Any]:
+    """Length and checksum of a file."""
+    content = text.encode()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _described(program: Program, held: Mapping[str, str]) -> dict[str, Any]:
     names = ("instructions", "kernels", "weights", "kernel_biases", "weight_biases")
     return {
         "format": FORMAT,
         "version": VERSION,
         "dimensions": asdict(program.dimensions),
+        "files": {name: stamp(text) for name, text in held.items()},
         "words": {name: len(getattr(program, name)) for name in names},
         "inputs": list(program.inputs),
         "outputs": list(program.outputs),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor
 
+from spikewright.errors import ShapeError
 from spikewright.targets.fpga.integer import IntegerNetwork
 
 
@@ -16,12 +19,15 @@ def encode(network: IntegerNetwork, x: Tensor) -> Tensor:
     Args:
         x: (batch, *features), as many values as the network's shape has.
 
+    Raises:
+        ShapeError: other values, or some that are not a number.
+
     >>> from spikewright.targets.fpga.integer import INPUT, Add, Stage
     >>> net = IntegerNetwork((3,), 2, (Stage("a", (INPUT,), Add((0,))),), scale=1 / 3)
     >>> encode(net, torch.tensor([[-0.1, 0.5, 2.0]]))
     tensor([[0, 2, 3]])
     """
-    return _levels(network, x).clamp(0, 2**network.bits - 1).to(torch.int64)
+    return _levels(network, x).clamp_(0, 2**network.bits - 1).to(torch.int64)
 
 
 def saturated_inputs(network: IntegerNetwork, x: Tensor) -> int:
@@ -30,6 +36,26 @@ def saturated_inputs(network: IntegerNetwork, x: Tensor) -> int:
     return int(((levels < 0) | (levels > 2**network.bits - 1)).sum())
 
 
-def _levels(network: IntegerNetwork, x: Tensor) -> Tensor:
+def real_inputs(network: IntegerNetwork, x: Tensor) -> Tensor:
+    """Inputs in the network's shape, (batch, *shape) float64.
+
+    Raises:
+        ShapeError: another number of values, or some that are not a number.
+    """
+    count = prod(network.shape)
+    if x.dim() < 1 or x[:1].numel() not in (0, count) or (len(x) and not x.numel()):
+        raise ShapeError(
+            f"fpga.encode: x must have {count} values a sample, as {network.shape} has, got "
+            f"{tuple(x.shape)}. Give (batch, {', '.join(map(str, network.shape))})."
+        )
+    if bool(x.isnan().any()):
+        raise ShapeError(
+            f"fpga.encode: x must be numbers, got NaN {int(x.isnan().sum())} times. "
+            "Look where the data come from."
+        )
     # In float64, so that the same number comes out whatever the type of x is.
-    return torch.floor(x.reshape(len(x), *network.shape).double() / network.scale + 0.5)
+    return x.detach().reshape(len(x), *network.shape).double()
+
+
+def _levels(network: IntegerNetwork, x: Tensor) -> Tensor:
+    return (real_inputs(network, x) / network.scale).add_(0.5).floor_()

@@ -17,8 +17,10 @@ Operation = IntEnum(
     "Operation", ("END", "SET", "STEP", "LOOP", "NEXT", "TAKE", "RUN_MAP", "RUN_LINEAR"), start=0
 )
 """What is done: END, SET a setting, STEP it on, LOOP up to NEXT, TAKE the input, RUN a unit."""
-Mode = IntEnum("Mode", ("CONVOLVE", "MAXIMUM", "ADD"), start=0)
+Mode = IntEnum("Mode", ("CONVOLVE", "MAXIMUM", "ADD", "OWN"), start=0)
 """Of RUN_MAP."""
+KEEP_SUMS, KEEP_FROM, KEEP_ON = 1, 2, 4
+"""Bits of the setting KEEP."""
 
 
 class Setting(IntEnum):
@@ -53,6 +55,7 @@ class Setting(IntEnum):
     OUTPUTS = 26
     RESULTS = 27
     TAPS = 28
+    KEEP = 29
 
 
 class Instruction(NamedTuple):

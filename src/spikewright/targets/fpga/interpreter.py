@@ -18,6 +18,8 @@ from spikewright.targets.fpga.program import Program
 from spikewright.targets.fpga.sweeping import accumulated, linear, maxima
 
 S = Setting
+PART = 64
+"""Samples that are worked out side by side; more would only take more memory."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,19 @@ def interpret(program: Program, q: Whole) -> Outcome:
     >>> outcome.results.tolist(), outcome.cycles
     ([[1, 11]], 50)
     """
-    machine = Machine(program, checked(program, q))
+    numbers = checked(program, q)
+    parts = [_run(program, numbers[k : k + PART]) for k in range(0, len(numbers), PART)]
+    return Outcome(
+        np.concatenate([part.results for part in parts]),
+        parts[0].cycles,
+        np.concatenate([part.saturated for part in parts]),
+        np.concatenate([part.stalls for part in parts]),
+    )
+
+
+def _run(program: Program, numbers: Whole) -> Outcome:
+    """Of samples that are worked out side by side."""
+    machine = Machine(program, numbers)
     loop, left, index, running = 0, 0, 0, True
     while running:
         operation, setting, value = decode(program.words[index])
@@ -96,30 +110,29 @@ def checked(program: Program, q: Whole) -> Whole:
 
 
 def take(machine: Machine) -> None:
-    """The input stream into the activation memory: features + rows bits clocks."""
+    """The input stream into the activation memory: features + rows planes clocks."""
     features, columns = machine[S.FEATURES], machine[S.COLUMNS_OUT]
     rows = -(-features // columns)
     machine.write(machine.rows_of(machine.q[:, :features], rows, columns)[:, None])
-    machine.cycles += features + rows * machine[S.BITS]
+    machine.cycles += features + rows * machine.planes
 
 
 def run_map(machine: Machine) -> None:
     """One block of output channels; the clocks are derived in ``rtl/map_unit.sv``."""
     mode, steps = machine[S.MODE], machine[S.STEPS]
-    rows, columns, bits = machine[S.ROWS_OUT], machine[S.COLUMNS_OUT], machine[S.BITS]
+    rows, columns, planes = machine[S.ROWS_OUT], machine[S.COLUMNS_OUT], machine.planes
     taps = machine[S.CHANNELS] * machine[S.KERNEL_ROWS] * machine[S.KERNEL_COLUMNS]
     if mode == Mode.MAXIMUM:
         sums = maxima(machine)[:, None]
     else:
-        kernel = machine.kernels.pop(machine[S.TAPS]) if mode == Mode.CONVOLVE else powers(machine)
-        sums = accumulated(machine, kernel)
+        sums = accumulated(machine, operands(machine))
     if mode == Mode.CONVOLVE:
         machine.cycles += 1 + machine[S.TAPS]
         sums = sums + machine.kernel_biases.pop(1)[0][:, None, None]
     tiles = -(-columns // machine.dimensions.lanes)
-    each = tiles * (3 + steps * taps) + columns + 3 + machine[S.UNITS] * bits
+    each = tiles * (3 + steps * taps) + columns + 3 + machine[S.UNITS] * planes
     machine.cycles += rows * each
-    machine.give(sums[:, : machine[S.UNITS]])
+    machine.give(machine.added(sums[:, : machine[S.UNITS]]))
 
 
 def run_linear(machine: Machine) -> None:
@@ -130,20 +143,30 @@ def run_linear(machine: Machine) -> None:
     blocks, rows = -(-outputs // lanes), -(-features // machine[S.COLUMNS_IN])
     weight = np.concatenate([machine.weights.pop(features) for _ in range(blocks)], 1)
     bias = machine.weight_biases.pop(outputs)[:, 0]
-    sums = linear(machine, weight[:, :outputs]) + bias
-    stops = {*range(lanes, outputs, lanes), *range(word, outputs, word), outputs}
+    sums = (linear(machine, weight[:, :outputs]) << machine.lift) + bias
+    sums = machine.added(sums[:, None, None])[:, 0, 0]
+    ends = range(word, outputs, word) if bits else ()  # sums that go out have no rows
+    stops = {*range(lanes, outputs, lanes), *ends, outputs}
     rows_out = -(-outputs // word)
     machine.cycles += blocks * (2 + rows * (steps + 1) + features * steps)
-    machine.cycles += outputs + 3 * len(stops) + rows_out * bits
+    machine.cycles += outputs + 3 * len(stops) + rows_out * machine.planes
     sums = machine.rows_of(sums, rows_out, word) if bits else sums[:, None]
     machine.give(sums[:, None])
 
 
-def powers(machine: Machine) -> Whole:
-    """The operands of an addition, (taps, units): powers of two, of the first unit."""
+def operands(machine: Machine) -> Whole:
+    """What a spike adds, (taps, units): weights, or powers of two.
+
+    Adding, the first unit takes all channels; otherwise each takes a channel of its own.
+    """
+    if machine[S.MODE] == Mode.CONVOLVE:
+        return machine.kernels.pop(machine[S.TAPS]) << machine.lift
     each = machine[S.KERNEL_ROWS] * machine[S.KERNEL_COLUMNS]
-    lifts = [machine[S.LIFT_0]] + [machine[S.LIFT_1]] * (machine[S.CHANNELS] - 1)
-    return np.repeat(2 ** np.array(lifts, np.int64), each)[:, None]
+    channels = machine[S.CHANNELS]
+    lifts = np.array([machine[S.LIFT_0]] + [machine[S.LIFT_1]] * (channels - 1), np.int64)
+    units = 1 if machine[S.MODE] == Mode.ADD else machine[S.UNITS]
+    mine = np.eye(channels, units, dtype=np.int64) if units > 1 else np.ones((channels, 1), int)
+    return np.repeat(mine << lifts[:, None], each, axis=0)
 
 
 UNITS = {Operation.TAKE: take, Operation.RUN_MAP: run_map, Operation.RUN_LINEAR: run_linear}

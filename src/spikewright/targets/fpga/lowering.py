@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikewright.errors import CompileError
-from spikewright.targets.fpga.instructions import Mode, Operation, Setting
+from spikewright.targets.fpga.instructions import KEEP_ON, Mode, Operation, Setting
 from spikewright.targets.fpga.integer import (
     INPUT,
     Add,
@@ -24,8 +24,14 @@ from spikewright.targets.fpga.integer import (
 )
 from spikewright.targets.fpga.placement import Banks, Map, map_of
 from spikewright.targets.fpga.shapes import bits_of_partial_sums, output_shapes
-from spikewright.targets.fpga.walk import last_readers
-from spikewright.targets.fpga.writing import Writing, only_window
+from spikewright.targets.fpga.terms import (
+    Term,
+    last_stored_readers,
+    stored_inputs,
+    terms,
+    unstored,
+)
+from spikewright.targets.fpga.writing import Writing, keep, only_window
 
 S = Setting
 
@@ -47,13 +53,14 @@ class Lowering:
         self.banks = Banks()
         self.layers = []
         self._maps: dict[str, Map] = {}
-        self._last = last_readers(network.stages)
+        self._unstored = unstored(network)
+        self._last = last_stored_readers(network)
 
     def write(self) -> None:
         """All of it, from the input to the results."""
         last = self.network.stages[-1]
         self.to.set({S.RESULTS: prod(self.shapes[last.name])})
-        given = map_of(self.network.shape, self.network.bits, self.to.dimensions.word)
+        given = map_of(self.network.shape, self.network.bits, self.to.dimensions)
         self._maps[INPUT] = self._take_input(self.banks.take(given, 0))
         for stage in self.network.stages:
             first = len(self.to.instructions)
@@ -72,13 +79,21 @@ class Lowering:
 
     def _stage(self, stage: Stage, last: bool) -> Map | None:
         """Where its activations are; ``None`` if they, or the sums, went out."""
+        if stage.name in self._unstored:
+            return None  # additions work it out themselves
+        if not self._unstored.keys().isdisjoint(stage.inputs):
+            made = self._sum(stage)
+        elif isinstance(stage.operation, Flatten) and stage.requantise is None:
+            made = self._maps[stage.inputs[0]]
+        else:
+            made = self._operation(stage, last)
+        if last and made is not None:
+            self._send(made)
+        return made
+
+    def _operation(self, stage: Stage, last: bool) -> Map | None:
         sources = [self._maps[name] for name in stage.inputs]
         it = stage.operation
-        if isinstance(it, Flatten) and stage.requantise is None:
-            made = sources[0]
-            if last:
-                self._send(made)
-            return made
         kept = not last or stage.requantise is not None
         made = self._place(stage, sources[0]) if kept else None
         if isinstance(it, Convolution):
@@ -91,21 +106,24 @@ class Lowering:
             self._rows(sources[:1], (0,), made, stage)
         else:
             self._pool(it, sources[0], made, stage)
-        if last and made is not None:
-            self._send(made)
         return made
 
     def _place(self, stage: Stage, source: Map) -> Map:
         bits = stage.requantise.bits if stage.requantise else source.bits
         if isinstance(stage.operation, (Add, Flatten)):
-            wanted = replace(source, bits=bits)  # as its input is laid out, also if that is flat
+            wanted = self._like(source, bits)  # as its input is laid out, also if that is flat
         else:
-            wanted = map_of(self.shapes[stage.name], bits, self.to.dimensions.word)
+            wanted = map_of(self.shapes[stage.name], bits, self.to.dimensions)
         return self.banks.take(wanted, 1 - source.bank)
+
+    def _like(self, source: Map, bits: int) -> Map:
+        return replace(source, bits=bits, planes=self.to.dimensions.planes(bits))
 
     def _free(self, stage: Stage) -> None:
         """What nobody reads after this stage, unless a flattened view of it goes on."""
-        for name in dict.fromkeys(stage.inputs):
+        if stage.name in self._unstored:
+            return
+        for name in stored_inputs(stage, self._unstored):
             if self._last[name] == stage.name:
                 gone = self._maps.pop(name)
                 if not any(gone is other for other in self._maps.values()):
@@ -130,11 +148,18 @@ class Lowering:
 
     def _into(self, made: Map | None, address: int) -> None:
         """Where the output goes; nowhere: to the results."""
+        if self.to.dimensions.sums:
+            self.to.set({S.KEEP: 0})
         if made is None:
             self.to.set({S.BITS: 0})
         else:
             values = {S.BITS: made.bits, S.TARGET: address, S.TARGET_STEP: made.channel_words}
             self.to.set(values)
+
+    def _lift(self, shift: int) -> None:
+        """By how much the weights of a product are shifted to the left."""
+        if self.to.dimensions.lift:
+            self.to.set({S.LIFT_0: shift, S.LIFT_1: shift})
 
     def _requantise(self, stage: Stage | None) -> None:
         d = self.to.dimensions
@@ -147,9 +172,9 @@ class Lowering:
         self.to.set(
             {
                 S.CHANNEL_STEP: source.channel_words,
-                S.STEPS: source.bits,
-                S.ROW_STEP: stride[0] * source.bits,
-                S.ROW_START: -pad[0] * source.bits,
+                S.STEPS: source.planes,
+                S.ROW_STEP: stride[0] * source.planes,
+                S.ROW_START: -pad[0] * source.planes,
                 S.ROWS_IN: source.shape[1],
                 S.KERNEL_ROWS: window[0],
                 S.KERNEL_COLUMNS: window[1],
@@ -175,6 +200,7 @@ class Lowering:
         self._requantise(stage)
         self.to.set({S.MODE: Mode.CONVOLVE, S.CHANNELS: it.weight.shape[1]})
         self.to.set({S.TAPS: weight.shape[1]})
+        self._lift(0)
         starts = [
             (group, first, min(units, per_group - first))
             for group in range(it.groups)
@@ -213,10 +239,14 @@ class Lowering:
     def _dense(self, it: Dense, source: Map, made: Map | None, stage: Stage) -> None:
         self._requantise(stage)
         self._into(made, self.to.address(made) if made else 0)
-        self.to.set({S.SOURCE: self.to.address(source), S.STEPS: source.bits, S.UNITS: 1})
+        self._lift(0)
+        self._linear(it, source, 0)
+
+    def _linear(self, it: Dense, source: Map, lift: int) -> None:
+        self.to.set({S.SOURCE: self.to.address(source), S.STEPS: source.planes, S.UNITS: 1})
         self.to.set({S.FEATURES: source.features, S.COLUMNS_IN: source.shape[2]})
         self.to.set({S.OUTPUTS: it.weight.shape[0]})
-        self.to.matrix(it.weight.numpy(), it.bias.numpy().astype(np.int64))
+        self.to.matrix(it.weight.numpy(), it.bias.numpy().astype(np.int64) << lift)
         self.to.run(Operation.RUN_LINEAR)
 
     def _add(self, it: Add, sources: list[Map], made: Map | None, stage: Stage) -> None:
@@ -232,7 +262,7 @@ class Lowering:
             left, right = self._alike(total, source, extra)
             last = k == len(sources) - 1
             if not last:
-                wanted = replace(left, bits=partial[k - 1])
+                wanted = self._like(left, partial[k - 1])
                 total = self.banks.take(wanted, 1 - left.bank)
                 extra.append(total)
             into = made if last else total
@@ -251,9 +281,96 @@ class Lowering:
     def _widened(self, source: Map, bits: int, extra: list[Map]) -> Map:
         if source.bits == bits:
             return source
-        made = self.banks.take(replace(source, bits=bits), 1 - source.bank)
+        made = self.banks.take(self._like(source, bits), 1 - source.bank)
         self._rows([source], (0,), made, None)
         extra.append(made)
+        return made
+
+    # Sums of sums, term by term: all but the last are kept, all but the first add to what is kept.
+
+    def _sum(self, stage: Stage) -> Map | None:
+        parts = terms(stage, self._unstored)
+        sources = [self._maps[term.source] for term in parts]
+        self._requantise(stage)
+        if all(term.flat for term in parts):
+            return self._sum_of_vectors(stage, parts, sources)
+        shape = self.shapes[parts[-1].name]
+        for term, source in zip(parts, sources, strict=True):
+            if term.operation is None and source.shape != shape:
+                raise CompileError(
+                    f"fpga.lowering: inputs of stage {stage.name!r} must lie alike in the memory, "
+                    f"got {source.shape} of {term.name!r} and {shape}. Add before flattening."
+                )
+        made = self._placed(stage, map_of(shape, 1, self.to.dimensions), sources[0])
+        first = 0
+        while first < shape[0]:
+            count = self._units(parts, shape[0] - first, first, made)
+            for k, (term, source) in enumerate(zip(parts, sources, strict=True)):
+                into = made if k == len(parts) - 1 else None
+                address = self.to.address(into) + first * into.channel_words if into else 0
+                self._into(into, address)
+                self.to.set(keep(k, len(parts)))
+                self._term(term, source, first, count)
+            first += count
+        return made
+
+    def _placed(self, stage: Stage, wanted: Map, source: Map) -> Map | None:
+        """Laid out as wanted; ``None`` if the sums go out."""
+        if stage.requantise is None:
+            return None
+        return self.banks.take(self._like(wanted, stage.requantise.bits), 1 - source.bank)
+
+    def _units(self, parts: tuple[Term, ...], left: int, first: int, made: Map | None) -> int:
+        """Output channels at once: of one group, and one after another if sums go out."""
+        most = min(left, self.to.dimensions.units) if made else 1
+        groups = [t.operation for t in parts if isinstance(t.operation, Convolution)]
+        for it in groups:
+            each = it.weight.shape[0] // it.groups
+            most = min(most, each - first % each)
+        return most
+
+    def _term(self, term: Term, source: Map, first: int, count: int) -> None:
+        """Some channels of a product, of a sum over windows, or of what was stored."""
+        it = term.operation
+        self.to.set({S.UNITS: count, S.LIFT_0: term.shift, S.LIFT_1: term.shift})
+        if isinstance(it, Convolution):
+            outputs = slice(first, first + count)
+            each = it.weight.shape[0] // it.groups
+            weight = it.weight[outputs].reshape(count, -1).numpy()
+            self._windows(source, self.shapes[term.name], _pair(it), it.stride, it.padding)
+            self.to.set({S.MODE: Mode.CONVOLVE, S.CHANNELS: it.weight.shape[1]})
+            self.to.set({S.TAPS: weight.shape[1]})
+            self.to.kernel(weight)
+            self.to.biases([bias << term.shift for bias in it.bias[outputs].tolist()])
+            channel = first // each * it.weight.shape[1]
+        else:
+            window, stride, padding = (1, 1), (1, 1), (0, 0)
+            if isinstance(it, SumPool):
+                window, stride, padding = it.window, it.stride, it.padding
+            out = self.shapes[term.name] if isinstance(it, SumPool) else source.shape
+            self._windows(source, out, window, stride, padding)
+            self.to.set({S.MODE: Mode.OWN, S.CHANNELS: count})
+            channel = first
+        self.to.set({S.SOURCE: self.to.address(source) + channel * source.channel_words})
+        self.to.run(Operation.RUN_MAP)
+
+    def _sum_of_vectors(
+        self, stage: Stage, parts: tuple[Term, ...], sources: list[Map]
+    ) -> Map | None:
+        """Number after number, however each of them lies in the memory."""
+        wanted = sources[-1]
+        if isinstance(parts[-1].operation, Dense):
+            wanted = map_of(self.shapes[stage.name], 1, self.to.dimensions)
+        made = self._placed(stage, wanted, sources[0])
+        for k, (term, given) in enumerate(zip(parts, sources, strict=True)):
+            into = made if k == len(parts) - 1 else None
+            if isinstance(term.operation, Dense):
+                self._into(into, self.to.address(into) if into else 0)
+                self.to.set(keep(k, len(parts)))
+                self._lift(term.shift)
+                self._linear(term.operation, given, term.shift)
+            else:
+                self._rows([given], (term.shift,), into, stage, keep(k, len(parts)))
         return made
 
     def _send(self, source: Map) -> None:
@@ -261,7 +378,12 @@ class Lowering:
         self._rows([source], (0,), None, None)
 
     def _rows(
-        self, sources: list[Map], lifts: tuple[int, ...], made: Map | None, stage: Stage | None
+        self,
+        sources: list[Map],
+        lifts: tuple[int, ...],
+        made: Map | None,
+        stage: Stage | None,
+        kept: dict[Setting, int] | None = None,
     ) -> None:
         """One or two maps, row by row of all their channels: sums of q 2^lift."""
         source = sources[0]
@@ -272,7 +394,7 @@ class Lowering:
         ):
             if rows:
                 part = replace(
-                    source, shape=(1, rows, columns), index=source.index + first * source.bits
+                    source, shape=(1, rows, columns), index=source.index + first * source.planes
                 )
                 self._windows(part, part.shape, (1, 1), (1, 1), (0, 0))
                 self._requantise(stage)
@@ -280,7 +402,10 @@ class Lowering:
                 self.to.set({S.LIFT_0: lifts[0], S.LIFT_1: lifts[-1]})
                 apart = self.to.address(sources[-1]) - self.to.address(source)
                 self.to.set({S.CHANNEL_STEP: apart, S.SOURCE: self.to.address(part)})
-                self._into(made, self.to.address(made) + first * made.bits if made else 0)
+                self._into(made, self.to.address(made) + first * made.planes if made else 0)
+                if kept is not None:
+                    on = KEEP_ON if first else 0
+                    self.to.set({S.KEEP: kept[S.KEEP] | on})
                 self.to.run(Operation.RUN_MAP)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikewright.targets.fpga.instructions import Setting
+from spikewright.targets.fpga.instructions import KEEP_FROM, KEEP_ON, KEEP_SUMS, Setting
 from spikewright.targets.fpga.memory import Whole
 from spikewright.targets.fpga.program import Program
 
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from spikewright.targets.fpga.interpreter import Outcome
 
 S = Setting
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made of words of the memory."""
+
+    key: tuple[object, ...]
+    made: NDArray[Any]
 
 
 @dataclass
@@ -48,37 +57,90 @@ class Machine:
         self.dimensions, self.q = d, q
         self.settings = dict.fromkeys(Setting, 0)
         self.memory = np.zeros((len(q), 2**d.address, d.word), np.uint8)
+        self._made: Made | None = None
+        self._read = np.zeros(2**d.address, np.bool_)  # of which addresses that was made
         self.kernels, self.weights = Stream(program.kernels), Stream(program.weights)
         self.kernel_biases = Stream(program.kernel_biases)
         self.weight_biases = Stream(program.weight_biases)
         self.cycles = 0
         self.saturated = np.zeros(len(q), np.int64)
         self._results: list[Whole] = []
+        self._kept = np.zeros((len(q), d.sums, d.units), np.int64)
+        self._place = 0
 
     def __getitem__(self, setting: Setting) -> int:
         return self.settings[setting]
 
+    @property
+    def planes(self) -> int:
+        """Of an activation that is written."""
+        return self.dimensions.planes(self[S.BITS])
+
+    @property
+    def base(self) -> int:
+        """How much more a spike counts than one a step later."""
+        return 1 if self.dimensions.rate else 2
+
+    @property
+    def lift(self) -> int:
+        """By how much weights are shifted; an accelerator without shifters reads no setting."""
+        return self[S.LIFT_0] if self.dimensions.lift else 0
+
     def read(self, addresses: Whole) -> NDArray[np.uint8]:
         """Words, (batch, *addresses, columns)."""
-        return self.memory[:, addresses % 2**self.dimensions.address]
+        places = addresses % 2**self.dimensions.address
+        self._read[places] = True
+        return self.memory[:, places]
+
+    def kept_or_made(self, make: Callable[[Machine], NDArray[Any]]) -> NDArray[Any]:
+        """What was made last, if it would be the same again: one layer's runs read the same.
+
+        Only the kernel and where its sums go may differ, and no word that was read is written
+        in between.
+        """
+        key = make, *(value for setting, value in self.settings.items() if setting != S.TARGET)
+        if self._made is None or self._made.key != key:
+            self._read[:] = False
+            self._made = Made(key, make(self))
+        return self._made.made
 
     def write(self, q: Whole) -> None:
-        """Activations (batch, channels, rows, columns), as bit planes, first bit first."""
-        bits = self[S.BITS]
-        planes = q[..., None, :] >> np.arange(bits - 1, -1, -1)[:, None] & 1
+        """Activations (batch, channels, rows, columns), as planes of spikes, first step first."""
+        steps = np.arange(self.planes - 1, -1, -1)[:, None]
+        planes = q[..., None, :] > steps if self.dimensions.rate else q[..., None, :] >> steps & 1
         _, channels, rows, _, columns = planes.shape
         addresses = (
             self[S.TARGET]
             + self[S.TARGET_STEP] * np.arange(channels)[:, None, None]
-            + bits * np.arange(rows)[:, None]
-            + np.arange(bits)
+            + self.planes * np.arange(rows)[:, None]
+            + np.arange(self.planes)
         )
+        if self._read[addresses].any():
+            self._made = None
         self.memory[:, addresses] = 0  # what is beyond the last column
         self.memory[:, addresses, :columns] = planes
+
+    def added(self, sums: Whole) -> Whole:
+        """Sums (batch, channels, rows, columns) and what was kept; kept themselves if asked to."""
+        keep = self[S.KEEP]
+        batch, units, rows, columns = sums.shape
+        first = self._place if keep & KEEP_ON else 0
+        self._place = first + rows * columns
+        if not keep:
+            return sums
+        place = slice(first, self._place), slice(units)
+        words = np.moveaxis(sums, 1, -1).reshape(batch, -1, units)
+        if keep & KEEP_FROM:
+            words = words + self._kept[:, *place]
+        if keep & KEEP_SUMS:
+            self._kept[:, *place] = words
+        return np.moveaxis(words.reshape(batch, rows, columns, units), -1, 1)
 
     def give(self, sums: Whole) -> None:
         """Sums (batch, channels, rows, columns): requantised, or as they are to the results."""
         bits = self[S.BITS]
+        if self[S.KEEP] & KEEP_SUMS:
+            return
         if not bits:
             self._results.append(sums.reshape(len(sums), -1))
             return

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from spikewright.errors import CompileError, ProgramError
 
 Whole = NDArray[np.int64]
+PART = 2**14
+"""Words that are written at once."""
+DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 def image(numbers: Whole, bits: int, depth: int) -> str:
@@ -30,11 +33,12 @@ def image(numbers: Whole, bits: int, depth: int) -> str:
             f"fpga.memory: numbers must fit into {bits} bits, got {numbers.min()} to "
             f"{numbers.max()}. Quantise to fewer bits, or make the memory wider."
         )
-    each = numbers.shape[1]
-    digits = -(-bits * each // 4)
-    lines = [_word(row, bits, digits) for row in (numbers % 2**bits).tolist()]
-    lines += ["0" * digits] * (depth - len(lines))
-    return "\n".join(lines) + "\n"
+    digits = -(-bits * numbers.shape[1] // 4)
+    parts = [
+        _lines(numbers[first : first + PART], bits, digits)
+        for first in range(0, len(numbers), PART)
+    ]
+    return "".join(parts) + ("0" * digits + "\n") * (depth - len(numbers))
 
 
 def read_image(text: str, bits: int, each: int) -> Whole:
@@ -57,11 +61,16 @@ def read_image(text: str, bits: int, each: int) -> Whole:
     return np.where(numbers >= 2 ** (bits - 1), numbers - 2**bits, numbers)
 
 
-def _word(row: list[int], bits: int, digits: int) -> str:
-    word = 0
-    for number in reversed(row):
-        word = word << bits | number
-    return f"{word:0{digits}x}"
+def _lines(numbers: Whole, bits: int, digits: int) -> str:
+    """Words as lines of so many digits, all of them at once."""
+    apart = (numbers[:, :, None] >> np.arange(bits) & 1).astype(np.uint8)
+    apart = np.pad(
+        apart.reshape(len(numbers), -1), ((0, 0), (0, 4 * digits - bits * numbers.shape[1]))
+    )
+    values = apart.reshape(len(numbers), digits, 4) @ np.array([1, 2, 4, 8], np.uint8)
+    lines = np.full((len(numbers), digits + 1), ord("\n"), np.uint8)
+    lines[:, :digits] = DIGITS[values[:, ::-1]]
+    return lines.tobytes().decode("ascii")
 
 
 def _damaged(what: str) -> ProgramError:

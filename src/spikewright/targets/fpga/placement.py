@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+
+from spikewright.targets.fpga.dimensions import Dimensions
 
 
 @dataclass(frozen=True)
@@ -12,13 +14,14 @@ class Map:
 
     Args:
         shape: (channels, rows, columns); a vector is one channel of rows as wide as a word.
-        bits: planes of an activation.
+        bits, planes: of an activation.
         features: numbers in it; the last row of a vector may be shorter.
         bank, index: where its first word is.
     """
 
     shape: tuple[int, int, int]
     bits: int
+    planes: int
     features: int
     bank: int = 0
     index: int = 0
@@ -31,7 +34,7 @@ class Map:
     @property
     def channel_words(self) -> int:
         """Words from one channel to the next."""
-        return self.shape[1] * self.bits
+        return self.shape[1] * self.planes
 
     @property
     def rows(self) -> int:
@@ -39,16 +42,17 @@ class Map:
         return self.shape[0] * self.shape[1]
 
 
-def map_of(shape: tuple[int, ...], bits: int, word: int) -> Map:
+def map_of(shape: tuple[int, ...], bits: int, dimensions: Dimensions) -> Map:
     """How activations of a shape, (channels, rows, columns) or (features,), are laid out.
 
-    >>> map_of((10,), 4, 8).shape
+    >>> map_of((10,), 4, Dimensions(word=8)).shape
     (1, 2, 8)
     """
+    planes, word = dimensions.planes(bits), dimensions.word
     if len(shape) == 3:
         channels, rows, columns = shape
-        return Map((channels, rows, columns), bits, prod(shape))
-    return Map((1, -(-shape[0] // word), min(word, shape[0])), bits, shape[0])
+        return Map((channels, rows, columns), bits, planes, prod(shape))
+    return Map((1, -(-shape[0] // word), min(word, shape[0])), bits, planes, shape[0])
 
 
 class Banks:
@@ -68,7 +72,7 @@ class Banks:
             if index + wanted.words <= other.index:
                 break
             index = max(index, other.index + other.words)
-        placed = Map(wanted.shape, wanted.bits, wanted.features, bank, index)
+        placed = replace(wanted, bank=bank, index=index)
         self._taken.append(placed)
         self.depth[bank] = max(self.depth[bank], index + placed.words)
         return placed

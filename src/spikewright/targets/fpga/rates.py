@@ -17,6 +17,7 @@ from torch import Tensor
 
 from spikewright.errors import ParameterError
 from spikewright.targets.fpga.fan_out import fan_out
+from spikewright.targets.fpga.inputs import real_inputs
 from spikewright.targets.fpga.integer import (
     INPUT,
     Add,
@@ -73,9 +74,12 @@ def rate_levels(network: IntegerNetwork, x: Tensor, steps: int) -> Tensor:
     """How many of the steps each input spikes at, (batch, *shape) int64.
 
     n = clip(floor(x T / (scale (2^bits - 1)) + 1/2), 0, T).
+
+    Raises:
+        ShapeError: see `encode`.
     """
     top = network.scale * (2**network.bits - 1)
-    levels = x.reshape(len(x), *network.shape).double() * (steps / top)
+    levels = real_inputs(network, x) * (steps / top)
     return torch.floor(levels + 0.5).clamp(0, steps).to(torch.int64)
 
 

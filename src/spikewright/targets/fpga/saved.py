@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,13 @@ FOLDER = SealedFolder("integer network", "integer.json", "spikewright-integer-1"
 _KINDS: dict[str, Any] = {
     kind.__name__: kind for kind in (Convolution, Dense, MaxPool, SumPool, Add, Flatten)
 }
+_MOST = {"shift": 1000, "shifts": 1000, "bits": 52}
+"""By option, the largest that can make sense; 2^1000 is still a floating number."""
+FAULTS = (
+    *(SpikewrightError, LookupError, ArithmeticError),
+    *(TypeError, ValueError, AttributeError, RuntimeError),
+)
+"""What reading a head that no save wrote may end in."""
 _NARROWEST = (torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -44,13 +53,7 @@ def save_network(network: IntegerNetwork, folder: str | Path) -> None:
     ...     load_network(folder).run(torch.tensor([[5, 2]]))
     tensor([[3, 1]])
     """
-    tensors: Tensors = {}
-    body = {
-        "shape": list(network.shape),
-        "bits": network.bits,
-        "scale": network.scale,
-        "stages": [_stored(stage, tensors) for stage in network.stages],
-    }
+    body, tensors = network_values(network)
     try:
         FOLDER.write(Path(folder), body, tensors)
     except OSError as cause:
@@ -68,16 +71,34 @@ def load_network(folder: str | Path) -> IntegerNetwork:
     """
     try:
         body, tensors = FOLDER.read(Path(folder))
-        stages = tuple(_restored(stage, tensors) for stage in body["stages"])
-        shape = tuple(int(size) for size in body["shape"])
-        network = IntegerNetwork(shape, int(body["bits"]), stages, float(body["scale"]))
-        network.run(torch.zeros(1, *shape))  # fails where stages do not fit together
-        return network
-    except (SpikewrightError, KeyError, TypeError, ValueError, RuntimeError) as fault:
+        return restored_network(body, tensors)
+    except FAULTS as fault:
         raise ProgramError(
             f"fpga.load_network: {folder} must hold a whole network, got a fault: {fault}. "
             "Restore the folder from a copy, or convert the network again."
         ) from fault
+
+
+def network_values(network: IntegerNetwork) -> tuple[dict[str, Any], Tensors]:
+    """Plain values and tensors that say all of a network."""
+    tensors: Tensors = {}
+    body = {
+        "shape": list(network.shape),
+        "bits": network.bits,
+        "scale": network.scale,
+        "stages": [_stored(stage, tensors) for stage in network.stages],
+    }
+    return body, tensors
+
+
+def restored_network(body: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> IntegerNetwork:
+    """The inverse of `network_values`; what is no network raises one of ``FAULTS``."""
+    stages = tuple(_restored(stage, tensors) for stage in body["stages"])
+    shape = tuple(_whole("shape", size, 1) for size in body["shape"])
+    bits, scale = _whole("bits", body["bits"], 1), _scale(body["scale"])
+    network = IntegerNetwork(shape, bits, stages, scale)
+    network.run(torch.zeros(1, *shape))  # fails where stages do not fit together
+    return network
 
 
 def _stored(stage: Stage, tensors: Tensors) -> dict[str, Any]:
@@ -98,18 +119,50 @@ def _stored(stage: Stage, tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def _restored(stored: dict[str, Any], tensors: Tensors) -> Stage:
+def _restored(stored: dict[str, Any], tensors: Mapping[str, Tensor]) -> Stage:
     name, form, given = str(stored["name"]), stored["requantise"], dict(stored["operation"])
     kind = _KINDS[given.pop("kind")]
     for field in dataclasses.fields(kind):
         if field.name in given:
-            value = given[field.name]
-            given[field.name] = int(value) if field.name == "groups" else tuple(map(int, value))
+            given[field.name] = _option(field.name, given[field.name])
         elif f"{name}/{field.name}" in tensors:
-            given[field.name] = tensors[f"{name}/{field.name}"].to(torch.int64)
+            given[field.name] = _weights(f"{name}/{field.name}", tensors)
     inputs = tuple(map(str, stored["inputs"]))
-    requantise = None if form is None else Requantise(int(form[0]), int(form[1]))
-    return Stage(name, inputs, kind(**given), requantise, float(stored["scale"]))
+    requantise = None
+    if form is not None:
+        shift, bits = form
+        requantise = Requantise(_whole("shift", shift, -1000), _whole("bits", bits, 1))
+    return Stage(name, inputs, kind(**given), requantise, _scale(stored["scale"]))
+
+
+def _option(name: str, value: Any) -> Any:
+    """Of an operation: a whole number, a pair, or the shifts of an addition."""
+    if name == "groups":
+        return _whole(name, value, 1)
+    least = 0 if name in ("padding", "shifts") else 1
+    numbers = tuple(_whole(name, each, least) for each in value)
+    if name != "shifts" and len(numbers) != 2:
+        raise ProgramError(f"{name} must be two numbers, got {value!r}")
+    return numbers
+
+
+def _weights(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    if tensors[name].dtype not in _NARROWEST:
+        raise ProgramError(f"{name} must be whole numbers, got {tensors[name].dtype}")
+    return tensors[name].to(torch.int64)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    most = _MOST.get(name, 2**31)
+    if type(value) is not int or not least <= value <= most:
+        raise ProgramError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
+    return value
+
+
+def _scale(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+        raise ProgramError(f"scale must be above 0 and finite, got {value!r}")
+    return float(value)
 
 
 def _narrow(whole: Tensor) -> Tensor:

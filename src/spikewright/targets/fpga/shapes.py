@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
+from spikewright.errors import CompileError
 from spikewright.targets.fpga.dimensions import Dimensions, Hardware
 from spikewright.targets.fpga.integer import (
     INPUT,
@@ -19,6 +20,7 @@ from spikewright.targets.fpga.integer import (
     Stage,
     SumPool,
 )
+from spikewright.targets.fpga.terms import room_for_sums, unstored
 
 
 def output_shapes(network: IntegerNetwork) -> Mapping[str, tuple[int, ...]]:
@@ -57,16 +59,27 @@ def activation_bits(network: IntegerNetwork) -> Mapping[str, int]:
 def required(
     network: IntegerNetwork, hardware: Hardware, at_least: Dimensions | None = None
 ) -> Dimensions:
-    """What the layers need; depths and addresses come with placement."""
+    """What the layers need; depths and addresses come with placement.
+
+    Raises:
+        CompileError: words that do not hold the widest map.
+    """
     shapes = {INPUT: network.shape, **output_shapes(network)}
     columns = [shape[2] for shape in shapes.values() if len(shape) == 3]
-    word = max([hardware.word or 2, 2, *columns])
-    if hardware.word is None and not columns:
+    word = max([2, *columns])
+    if hardware.word is not None:
+        if hardware.word < word:
+            raise CompileError(
+                f"fpga.assemble: word must be at least {word}, the columns of the widest map, "
+                f"got {hardware.word}. Leave it out, or make it as wide."
+            )
+        word = hardware.word
+    elif not columns:
         word = max(2, min(32, *(max(shape) for shape in shapes.values())))
     outputs = [shapes[stage.name] for stage in network.stages]
     # An addition goes over rows of a word, also of vectors.
     widest = max([1, *(shape[-1] if len(shape) == 3 else 1 for shape in outputs)])
-    lanes = min(hardware.lanes or widest, word)
+    lanes = hardware.lanes or min(widest, word)
     activation, total = _bits(network)
     left = max([0, *(-s.requantise.shift for s in network.stages if s.requantise)])
     found = Dimensions(
@@ -79,7 +92,10 @@ def required(
         left=left,
         stream_kernels=int(hardware.stream_kernels),
         stream_weights=int(hardware.stream_weights),
+        rate=int(hardware.code == "rate"),
     )
+    sums, lift = room_for_sums(network, shapes)
+    found = found.union(Dimensions(sums=sums, lift=lift))
     for stage in network.stages:
         found = found.union(_of_stage(stage))
     if at_least is not None:
@@ -89,12 +105,14 @@ def required(
 
 def _bits(network: IntegerNetwork) -> tuple[int, int]:
     """Most bits of an activation, and those of an accumulator."""
-    kept = {name for stage in network.stages for name in stage.inputs}
+    hidden = unstored(network)
+    kept = {name for stage in network.stages for name in stage.inputs if name not in hidden}
     kept |= {stage.name for stage in network.stages if stage.requantise}
     bits = activation_bits(network)
     activation = max(bits[name] for name in kept)
     for stage in network.stages:
-        if isinstance(stage.operation, Add) and len(stage.inputs) > 1:
+        sums = stage.name in hidden or not hidden.keys().isdisjoint(stage.inputs)
+        if isinstance(stage.operation, Add) and len(stage.inputs) > 1 and not sums:
             # Sums of some inputs of several are stored; so is an input with as many bits as others.
             partial = bits_of_partial_sums(stage, [bits[name] for name in stage.inputs])
             activation = max([activation, *partial])

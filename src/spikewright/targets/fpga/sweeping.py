@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,31 +13,41 @@ from spikewright.targets.fpga.machine import Machine
 from spikewright.targets.fpga.memory import Whole
 
 S = Setting
-Spikes = NDArray[np.uint8]
+Spikes = NDArray[Any]
 
 
 def accumulated(machine: Machine, kernel: Whole) -> Whole:
     """m <- 2 m + sum of the kernel's weights with a spike, (batch, units, rows, columns).
 
+    In a rate code, whose spikes all count the same, m is not doubled.
+
     Args:
         machine: with the settings of the run.
         kernel: (taps, units), taps in the order channel, kernel row, kernel column.
     """
-    # Whole numbers below 2^52 are exact in float64, whose matrix product is the fast one.
-    weight = kernel.astype(np.float64)
-    m: NDArray[np.float64] | None = None
-    for spikes in _steps(machine):
-        added = np.moveaxis(spikes, 2, -1).astype(np.float64) @ weight
-        m = added if m is None else 2 * m + added
-    assert m is not None
+    seen = machine.kept_or_made(unfolded)
+    steps, *places, taps = seen.shape
+    added = seen.reshape(-1, taps) @ kernel.astype(seen.dtype)
+    m, *rest = added.reshape(steps, *places, -1)
+    for each in rest:
+        m = machine.base * m + each
     return np.moveaxis(m, -1, 1).astype(np.int64)
+
+
+def unfolded(machine: Machine) -> Spikes:
+    """What the lanes see of all steps, (steps, batch, rows, columns, taps), 0.0 or 1.0.
+
+    Sums of whole numbers are exact in these formats, whose matrix product is the fast one.
+    """
+    exact = np.float32 if machine.dimensions.sum <= 25 else np.float64  # 24 and the sign
+    return np.stack([np.moveaxis(spikes, 2, -1).astype(exact) for spikes in _steps(machine)])
 
 
 def maxima(machine: Machine) -> Whole:
     """The largest of each window, found from the first bit on, (batch, rows, columns).
 
     A position of the window that has no spike where another one, still in question, has one
-    cannot hold the maximum.
+    cannot hold the maximum. Trains of a rate code are part of one another: there too.
     """
     alive: Spikes | None = None
     value: Whole | None = None
@@ -47,7 +58,7 @@ def maxima(machine: Machine) -> Whole:
         among = alive & spikes
         found: NDArray[np.bool_] = np.any(among, axis=2, keepdims=True)
         alive = np.where(found, among, alive)
-        value = 2 * value + found[:, :, 0]
+        value = machine.base * value + found[:, :, 0]
     assert value is not None
     return value
 
@@ -57,11 +68,11 @@ def linear(machine: Machine, weight: Whole) -> Whole:
     steps, columns = machine[S.STEPS], machine[S.COLUMNS_IN]
     features = machine[S.FEATURES]
     rows = np.arange(-(-features // columns))
-    m = np.zeros((len(machine.q), weight.shape[1]))
+    m, exact = np.zeros((len(machine.q), weight.shape[1])), weight.astype(np.float64)
     for step in range(steps):
         words = machine.read(machine[S.SOURCE] + rows * steps + step)
         spikes = words[:, :, :columns].reshape(len(words), -1)[:, :features]
-        m = 2 * m + spikes.astype(np.float64) @ weight.astype(np.float64)
+        m = machine.base * m + spikes.astype(np.float64) @ exact
     return m.astype(np.int64)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from spikewright.errors import MissingDependency, ProgramError
 from spikewright.files import cache_root
@@ -25,6 +27,11 @@ from spikewright.targets.fpga.memory import Whole, image
 from spikewright.targets.fpga.program import Program
 
 TESTBENCH = Path(__file__).parent / "bench" / "testbench.cpp"
+FLAGS = (
+    *("--cc", "--exe", "--build", "-O3", "-CFLAGS", "-O1", "-o", "Vaccelerator"),
+    *("--x-assign", "unique", "--x-initial", "unique"),  # open to random values, see Traffic
+)
+BUILDING = ".building"
 PATIENCE = 600
 """Seconds after which a tool counts as hung."""
 
@@ -37,11 +44,14 @@ class Traffic:
         gap: percent of the clocks in which a stream offers or takes nothing.
         seed: of the gaps.
         reset_at: clocks of the first sample's run after which all is reset; 0 is never.
+        initial: seed of what registers and memories hold when the power comes on; 0 fills them
+            with 0.
     """
 
     gap: int = 0
     seed: int = 1
     reset_at: int = 0
+    initial: int = 0
 
 
 def available() -> bool:
@@ -57,14 +67,7 @@ def simulate(program: Program, q: Whole, traffic: Traffic | None = None) -> Outc
         MissingDependency: no Verilator.
         ProgramError: the simulation failed; the message ends with what it said.
     """
-    numbers = checked(program, q)
-    simulator = build(program.dimensions)
-    with tempfile.TemporaryDirectory(prefix="spikewright-rtl-") as folder:
-        place = Path(folder)
-        for name, text in images(program).items():
-            (place / name).write_text(text)
-        (place / "commands").write_text(_commands(program, numbers, traffic or Traffic()))
-        said = run_tool([str(simulator), "commands"], place)
+    said = simulated(program, q, traffic)
     found = np.array([[int(n) for n in line.split()] for line in said.splitlines()], np.int64)
     cycles, stalls, saturated = found[:, :3].T
     results = found[:, 3:].reshape(len(q), *program.outputs)
@@ -77,6 +80,27 @@ def simulate(program: Program, q: Whole, traffic: Traffic | None = None) -> Outc
     return Outcome(results, int(busy[0]), saturated, stalls)
 
 
+def simulated(
+    program: Program, q: Whole, traffic: Traffic | None = None, watchers: Sequence[Path] = ()
+) -> str:
+    """What a simulation prints: of each sample cycles, stalls, saturated activations, results.
+
+    Args:
+        watchers: more SystemVerilog that is bound to the modules.
+
+    Raises:
+        See `simulate`.
+    """
+    numbers, traffic = checked(program, q), traffic or Traffic()
+    simulator = build(program.dimensions, watchers)
+    with tempfile.TemporaryDirectory(prefix="spikewright-rtl-") as folder:
+        place = Path(folder)
+        for name, text in images(program).items():
+            (place / name).write_text(text)
+        (place / "commands").write_text(_commands(program, numbers, traffic))
+        return run_tool([str(simulator), "commands", *_power_on(traffic.initial)], place)
+
+
 def lint(dimensions: Dimensions) -> str:
     """What ``verilator --lint-only -Wall`` says; nothing if all is well."""
     _need_verilator()
@@ -86,17 +110,23 @@ def lint(dimensions: Dimensions) -> str:
         return said + complaint
 
 
-def build(dimensions: Dimensions) -> Path:
-    """The simulator for an accelerator of these dimensions; made if it is not in the cache."""
+def build(dimensions: Dimensions, watchers: Sequence[Path] = ()) -> Path:
+    """The simulator for an accelerator of these dimensions; made if it is not in the cache.
+
+    Args:
+        watchers: see `simulated`.
+    """
     _need_verilator()
     digest = hashlib.sha256(package_text(dimensions).encode())
-    for path in (*sources(), TESTBENCH):
+    digest.update(repr((FLAGS, _versions(), platform.system(), platform.machine())).encode())
+    for path in (*sources(), *watchers, TESTBENCH):
         digest.update(path.read_bytes())
     kept = cache_root() / "rtl" / digest.hexdigest()[:24]
     simulator = kept / "Vaccelerator"
     with FileLock(f"{kept}.lock"):
         if not simulator.exists():
-            _build(dimensions, kept)
+            _sweep(kept)
+            _build(dimensions, kept, watchers)
     return simulator
 
 
@@ -139,16 +169,37 @@ def _run(command: Sequence[str], folder: Path) -> tuple[int, str, str]:
     return tool.returncode, said, complaint
 
 
-def _build(dimensions: Dimensions, kept: Path) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=kept.parent) as folder:
-        place = Path(folder)
-        made = ["--Mdir", str(place), "-CFLAGS", "-O1", "-o", "Vaccelerator"]
-        flags = ["--cc", "--exe", "--build", "-O3", "--x-assign", "unique", *made]
-        arguments = _arguments(dimensions, place)
-        run_tool(["verilator", *flags, *arguments, str(TESTBENCH)], place)
+def _build(dimensions: Dimensions, kept: Path, watchers: Sequence[Path]) -> None:
+    place = kept.with_suffix(BUILDING)
+    place.mkdir()
+    try:
+        arguments = [*_arguments(dimensions, place), *map(str, watchers), str(TESTBENCH)]
+        run_tool(["verilator", *FLAGS, "--Mdir", str(place), *arguments], place)
         kept.mkdir(exist_ok=True)
         (place / "Vaccelerator").replace(kept / "Vaccelerator")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _sweep(kept: Path) -> None:
+    """Remove what killed builds left: folders whose locks nobody holds, and our own."""
+    for left in kept.parent.glob(f"*{BUILDING}"):
+        if left.stem == kept.name:
+            shutil.rmtree(left)
+            continue
+        with contextlib.suppress(Timeout), FileLock(f"{left.with_suffix('')}.lock", timeout=0):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    """Of the tools that a simulator is made by."""
+    return tuple(run_tool([tool, "--version"], Path.cwd()) for tool in ("verilator", "g++"))
+
+
+def _power_on(seed: int) -> list[str]:
+    """How Verilator fills what is not initialised: with random bits, or 0."""
+    return [f"+verilator+rand+reset+{2 if seed else 0}", f"+verilator+seed+{seed or 1}"]
 
 
 def _arguments(dimensions: Dimensions, folder: Path) -> list[str]:

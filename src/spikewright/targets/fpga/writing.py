@@ -8,7 +8,14 @@ from contextlib import contextmanager
 import numpy as np
 
 from spikewright.targets.fpga.dimensions import Dimensions
-from spikewright.targets.fpga.instructions import Instruction, Mode, Operation, Setting
+from spikewright.targets.fpga.instructions import (
+    KEEP_FROM,
+    KEEP_SUMS,
+    Instruction,
+    Mode,
+    Operation,
+    Setting,
+)
 from spikewright.targets.fpga.memory import Whole
 from spikewright.targets.fpga.placement import Map
 
@@ -79,6 +86,12 @@ def only_window(kind: Mode) -> dict[Setting, int]:
     """Settings of an operation on one channel at a time, without weights."""
     s = Setting
     return {s.MODE: kind, s.CHANNELS: 1, s.UNITS: 1, s.LIFT_0: 0, s.LIFT_1: 0}
+
+
+def keep(place: int, count: int) -> dict[Setting, int]:
+    """Of one term of several: whether its sums are kept, and whether it adds to what is kept."""
+    later = KEEP_FROM if place else 0
+    return {Setting.KEEP: later | (KEEP_SUMS if place < count - 1 else 0)}
 
 
 def _filled(numbers: Whole, columns: int) -> Whole:

@@ -111,6 +111,9 @@ static uint32_t read_register(uint8_t address) {
 
 static void reset() {
   top->reset = 1;
+  // Inputs too start at random where registers do.
+  top->s_axi_awvalid = top->s_axi_wvalid = top->s_axi_bready = 0;
+  top->s_axi_arvalid = top->s_axi_rready = 0;
   input.offered = kernel.offered = weight.offered = false;
   Source quiet;
   std::vector<Source> kept = {input, kernel, weight};

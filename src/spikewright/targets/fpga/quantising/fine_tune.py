@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,10 +37,11 @@ class FineTuning:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
+            value, whole = getattr(self, name), name != "learning_rate"
+            if not 0 < value < math.inf or (whole and type(value) is not int):
                 raise ParameterError(
-                    f"fpga.fine_tune: {name} must be above 0, got {getattr(self, name)!r}. "
-                    "Leave it out for its default."
+                    f"fpga.fine_tune: {name} must be {'whole and ' * whole}above 0, got "
+                    f"{value!r}. Leave it out for its default."
                 )
 
 

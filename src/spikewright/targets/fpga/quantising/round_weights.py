@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from spikewright.targets.fpga.quantising.settings import WeightQuantisation
 
@@ -52,14 +53,48 @@ def on_grid(wanted: float, unit: float, weight: Tensor, form: WeightQuantisation
 
 def _least_error(weight: Tensor, widest: float, form: WeightQuantisation) -> float:
     """The best of a grid, improved: round, take the best scale <w, q> / <q, q>, and again."""
-    scale = min((widest * float(part) for part in _GRID), key=lambda s: _error(weight, s, form))
+    levels = _Levels(weight, form)
+    errors = levels.errors(widest * _GRID)
+    error, scale = float(errors.min()), widest * float(_GRID[errors.argmin()])
     for _ in range(_ROUNDS):
-        q = rounded(weight, scale, form)
-        better = float(weight @ q) / max(float(q @ q), 1.0)
-        if better <= 0 or _error(weight, better, form) >= _error(weight, scale, form):
+        better = levels.improved(scale)
+        found = float(levels.errors(torch.tensor([better], dtype=torch.float64)))
+        if better <= 0 or found >= error:
             break
-        scale = better
+        error, scale = found, better
     return scale
+
+
+class _Levels:
+    """Which weights are rounded to which whole number, at any scale, without looking at each.
+
+    Those of a level lie side by side in the sorted weights: their number n and sum are differences
+    of two entries, and with these error = sum of (q s)^2 n - 2 q s sum, plus that of w^2.
+    """
+
+    def __init__(self, weight: Tensor, form: WeightQuantisation) -> None:
+        self.sorted = weight.sort().values
+        self.sums = functional.pad(self.sorted.cumsum(0), (1, 0))
+        self.squares = float(weight.square().sum())
+        self.q = torch.arange(form.least, form.most + 1, dtype=torch.float64)
+
+    def errors(self, scales: Tensor) -> Tensor:
+        """Squared errors, (scales,)."""
+        count, total = self._parts(scales)
+        q = self.q * scales[:, None]
+        return (q.square() * count - 2 * q * total).sum(1) + self.squares
+
+    def improved(self, scale: float) -> float:
+        """The best scale for what weights are rounded to at this one."""
+        count, total = self._parts(torch.tensor([scale], dtype=torch.float64))
+        return float((self.q * total).sum()) / max(float((self.q.square() * count).sum()), 1.0)
+
+    def _parts(self, scales: Tensor) -> tuple[Tensor, Tensor]:
+        """Number and sum of the weights of each level, (scales, levels)."""
+        first = torch.searchsorted(self.sorted, (self.q[1:] - 0.5) * scales[:, None])
+        first = functional.pad(first, (1, 0))
+        ends = functional.pad(first[:, 1:], (0, 1), value=len(self.sorted))
+        return (ends - first).double(), self.sums[ends] - self.sums[first]
 
 
 def _error(weight: Tensor, scale: float, form: WeightQuantisation) -> float:

@@ -4,6 +4,7 @@
 //                                                 v
 //   kernels -> map_unit    --> requantisers --> row_writer --> activation_memory
 //   weights -> linear_unit -->      |                            |  (ping, pong)
+//                    (partial_sums) |                            |
 //                ^                  +--> stream_fifo -> results  |
 //                +-----------------------------------------------+
 //   sequencer: instructions -> settings, starts      control_registers: AXI4-Lite
@@ -57,6 +58,8 @@ module accelerator (
   localparam integer SUM = network_pkg::SUM;
   localparam integer WEIGHT = network_pkg::WEIGHT;
   localparam integer ACTIVATION = network_pkg::ACTIVATION;
+  localparam integer RATE = network_pkg::RATE;
+  localparam integer PLANES = RATE != 0 ? 2 ** ACTIVATION - 1 : ACTIVATION;
   localparam integer SHIFT = $clog2(SUM + network_pkg::LEFT + 1);
   localparam integer BITS = $clog2(ACTIVATION + 1);
 
@@ -176,16 +179,19 @@ module accelerator (
   );
 
   // Units.
-  logic room, flushed, raw, linear_works;
+  logic room, room_or_kept, flushed, raw, keep, linear_works;
+  logic [VALUE-1:0] bits;
   logic stalled_input, stalled_map, stalled_linear;
   logic flush_input, flush_map, flush_linear;
   logic put_input, valid_map, valid_linear;
-  logic [UNITS*SUM-1:0] sums_map, sums;
+  logic [UNITS*SUM-1:0] sums_map, sums_made, sums;
   logic [SUM-1:0] sum_linear;
   logic [ADDRESS-1:0] read_map, read_linear;
   logic [WORD-1:0] read_data;
 
-  assign raw = settings[instruction_pkg::BITS*VALUE+:VALUE] == 0;
+  assign bits = settings[instruction_pkg::BITS*VALUE+:VALUE];
+  assign raw = bits == 0;
+  assign room_or_kept = room | keep;
   assign stalled = stalled_input | stalled_map | stalled_linear;
   always_ff @(posedge clock)
     if (start_map) linear_works <= 1'b0;
@@ -216,10 +222,12 @@ module accelerator (
       .SUM(SUM),
       .WEIGHT(WEIGHT),
       .ACTIVATION(ACTIVATION),
+      .RATE(RATE),
       .PAD(network_pkg::PAD),
       .OFFSET(network_pkg::OFFSET),
       .STRIDE(network_pkg::STRIDE),
       .WINDOW(network_pkg::WINDOW),
+      .LIFT(network_pkg::LIFT),
       .TAPS(network_pkg::TAPS)
   ) maps (
       .clock,
@@ -236,7 +244,7 @@ module accelerator (
       .bias(kernel_bias),
       .read_address(read_map),
       .read_data,
-      .room,
+      .room(room_or_kept),
       .sum_valid(valid_map),
       .sums(sums_map),
       .flush(flush_map),
@@ -250,7 +258,9 @@ module accelerator (
       .LINEAR(LINEAR),
       .SUM(SUM),
       .WEIGHT(WEIGHT),
-      .ACTIVATION(ACTIVATION)
+      .PLANES(PLANES),
+      .LIFT(network_pkg::LIFT),
+      .RATE(RATE)
   ) linear (
       .clock,
       .reset,
@@ -266,17 +276,39 @@ module accelerator (
       .bias(weight_bias),
       .read_address(read_linear),
       .read_data,
-      .room,
+      .room(room_or_kept),
       .sum_valid(valid_linear),
       .sum(sum_linear),
       .flush(flush_linear),
       .flushed
   );
 
+  // Sums of several terms.
+  assign sums_made = linear_works ? (UNITS * SUM)'(sum_linear) : sums_map;
+  if (network_pkg::SUMS > 0) begin : terms
+    partial_sums #(
+        .WIDTH(SUM),
+        .UNITS(UNITS),
+        .DEPTH(network_pkg::SUMS)
+    ) between (
+        .clock,
+        .start(start_map | start_linear),
+        .resume(settings[instruction_pkg::KEEP*VALUE+2]),
+        .keep,
+        .add(settings[instruction_pkg::KEEP*VALUE+1]),
+        .put(valid_map | valid_linear),
+        .sums(sums_made),
+        .totals(sums)
+    );
+    assign keep = settings[instruction_pkg::KEEP*VALUE];
+  end else begin : no_terms
+    assign keep = 1'b0;
+    assign sums = sums_made;
+  end
+
   // From sums to activations; two clocks.
   logic [UNITS*ACTIVATION-1:0] activations, values;
   logic put_1, put_2;
-  assign sums = linear_works ? (UNITS * SUM)'(sum_linear) : sums_map;
 
   for (genvar unit = 0; unit < UNITS; unit++) begin : each
     logic above;
@@ -303,19 +335,33 @@ module accelerator (
     if (reset) {put_1, put_2} <= '0;
     else {put_1, put_2} <= {(valid_map | valid_linear) & ~raw, put_1};
 
-  // Into the activation memory.
+  // Into the activation memory, as spikes.
+  logic [VALUE-1:0] steps;
+  logic [UNITS*PLANES-1:0] spikes;
   logic write;
   logic [ADDRESS-1:0] write_address;
   logic [WORD-1:0] write_data;
   assign values = put_2 ? activations :
       (UNITS * ACTIVATION)'(ACTIVATION'(s_axis_input_tdata));
+  assign steps = RATE != 0 ? ~({VALUE{1'b1}} << bits) : bits;
+
+  for (genvar unit = 0; unit < UNITS; unit++) begin : sent
+    spike_encoder #(
+        .ACTIVATION(ACTIVATION),
+        .PLANES(PLANES),
+        .RATE(RATE)
+    ) encoder (
+        .value(values[unit*ACTIVATION+:ACTIVATION]),
+        .spikes(spikes[unit*PLANES+:PLANES])
+    );
+  end
 
   row_writer #(
       .VALUE(VALUE),
       .ADDRESS(ADDRESS),
       .WORD(WORD),
       .UNITS(UNITS),
-      .ACTIVATION(ACTIVATION)
+      .PLANES(PLANES)
   ) writer (
       .clock,
       .reset,
@@ -323,9 +369,9 @@ module accelerator (
       .target(settings[instruction_pkg::TARGET*VALUE+:VALUE]),
       .target_step(settings[instruction_pkg::TARGET_STEP*VALUE+:VALUE]),
       .units(settings[instruction_pkg::UNITS*VALUE+:VALUE]),
-      .bits(settings[instruction_pkg::BITS*VALUE+:VALUE]),
+      .steps,
       .put(put_input | put_2),
-      .values,
+      .spikes,
       .flush(flush_input | flush_map | flush_linear),
       .last(flushed),
       .write,
@@ -351,7 +397,7 @@ module accelerator (
   logic push;
   logic [VALUE-1:0] pushed;
   logic [SUM-1:0] result;
-  assign push = (valid_map | valid_linear) & raw;
+  assign push = (valid_map | valid_linear) & raw & ~keep;
   always_ff @(posedge clock)
     if (rewind) pushed <= '0;
     else if (push) pushed <= pushed + VALUE'(1);

@@ -1,6 +1,6 @@
 // One unit of the shift-and-add convolution: a row of accumulators, one for each output column.
 // All add the same operand, each only if there is a spike for it; with a new step of the spike
-// train all double first: m <- 2 m + sum of the operands with a spike.
+// train all double first: m <- 2 m + sum of the operands with a spike (a rate code never doubles).
 module accumulator_row #(
     parameter integer LANES = 28,
     parameter integer SUM = 16

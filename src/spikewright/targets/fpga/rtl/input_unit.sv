@@ -1,5 +1,5 @@
-// Takes numbers from the input stream, row by row, and has each row written as bit planes.
-// Clocks of a run, with the stream ready: features + rows bits.
+// Takes numbers from the input stream, row by row, and has each row written as spikes.
+// Clocks of a run, with the stream ready: features + rows steps.
 module input_unit #(
     parameter integer VALUE = 16
 ) (

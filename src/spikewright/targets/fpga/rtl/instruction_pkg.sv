@@ -19,7 +19,7 @@ package instruction_pkg;
   localparam integer TARGET_STEP = 3;     // from one output channel to the next
   localparam integer ROW_STEP = 4;        // from the first input row of one output row to the next's
   localparam integer ROW_START = 5;       // of the first output row: minus the padding
-  localparam integer STEPS = 6;           // bit planes of the input
+  localparam integer STEPS = 6;           // planes of spikes of the input
   localparam integer CHANNELS = 7;        // input channels that one output sees
   localparam integer ROWS_IN = 8;
   localparam integer KERNEL_ROWS = 9;
@@ -33,18 +33,22 @@ package instruction_pkg;
   localparam integer STRIDE_COLUMNS = 17;
   localparam integer UNITS = 18;          // units that have an output channel
   localparam integer MODE = 19;
-  localparam integer LIFT_0 = 20;         // adding: the first input counts 2^LIFT_0
+  localparam integer LIFT_0 = 20;         // operands of the first channel count 2^LIFT_0
   localparam integer LIFT_1 = 21;         // and the others 2^LIFT_1
   localparam integer SHIFT = 22;          // of the requantiser
-  localparam integer BITS = 23;           // bit planes of the output; 0 sends the sums out
+  localparam integer BITS = 23;           // of an output activation; 0 sends the sums out
   localparam integer FEATURES = 24;       // numbers that TAKE or RUN_LINEAR reads
   localparam integer COLUMNS_IN = 25;     // of them in one row of the activation memory
   localparam integer OUTPUTS = 26;        // of RUN_LINEAR
   localparam integer RESULTS = 27;        // numbers that the network sends out
   localparam integer TAPS = 28;           // words of kernels that RUN_MAP fetches
-  localparam integer SETTINGS = 29;
+  localparam integer KEEP = 29;           // bit 0: sums go into partial_sums and nowhere else;
+                                          // 1: what is there is added; 2: go on where it stopped
+  localparam integer SETTINGS = 30;
 
   localparam [1:0] MODE_CONVOLVE = 2'd0;
   localparam [1:0] MODE_MAXIMUM = 2'd1;
-  // Any other mode adds: every weight is a power of two, without kernels and biases.
+  // Any other mode adds: every weight is a power of two, without kernels and biases. The first unit
+  // takes all channels, or, of its own, each unit takes the channel that has its number.
+  localparam [1:0] MODE_OWN = 2'd3;
 endpackage

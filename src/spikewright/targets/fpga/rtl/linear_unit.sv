@@ -1,14 +1,14 @@
 // Works out a fully connected layer, LINEAR outputs at once. It goes through the input features one
 // by one; each fetches one word of weights and holds it for all steps: the last bit of the feature
 // counts the weight, the one before it the doubled weight, and so on, so that weights are fetched
-// once however many steps there are.
+// once however many steps there are. In a rate code each spike counts the weight.
 //
 //   { BLOCK -> { FETCH -> ARRIVE -> SWEEP } per row of features -> SETTLE
 //     -> { DRAIN -> FINISH -> FLUSH } per row of outputs } per block of LINEAR outputs
 //
 // Clocks of a run, with all streams ready (interpreter.py counts by the same formula):
-//   blocks (2 + rows (steps + 1) + features steps) + outputs + per row of outputs and block's last
-//   row (3 + bits if it is complete)
+//   blocks (2 + rows (steps + 1) + features steps) + outputs + 3 per end of a block or of a row of
+//   outputs + steps of an activation per row; sums that go out have no rows
 module linear_unit #(
     parameter integer VALUE = 16,
     parameter integer ADDRESS = 11,
@@ -16,7 +16,9 @@ module linear_unit #(
     parameter integer LINEAR = 16,
     parameter integer SUM = 16,
     parameter integer WEIGHT = 3,
-    parameter integer ACTIVATION = 4
+    parameter integer PLANES = 4,  // most steps of a feature
+    parameter integer LIFT = 0,  // as far as weights are shifted
+    parameter integer RATE = 0
 ) (
     input  logic                                       clock,
     input  logic                                       reset,
@@ -42,6 +44,7 @@ module linear_unit #(
     input  logic                                       flushed
 );
   localparam integer LANE = $clog2(LINEAR + 1);
+  localparam integer OPERAND = WEIGHT + LIFT + (RATE != 0 ? 0 : PLANES - 1);
   localparam [3:0] IDLE = 0, BLOCK = 1, FETCH = 2, ARRIVE = 3, SWEEP = 4;
   localparam [3:0] SETTLE = 5, DRAIN = 6, FINISH = 7, FLUSH = 8;
 
@@ -51,7 +54,7 @@ module linear_unit #(
   logic [1:0] pause;
   logic [VALUE-1:0] address, step, features_left, columns_left, outputs_left, row_left;
   logic [LANE-1:0] lane;
-  logic raw, take, tap, last_step, drain, last_lane, last_output, row_end, block_end;
+  logic raw, take, tap, last_step, drain, last_lane, last_column, last_output, row_end, block_end;
 
   assign raw = `SETTING(BITS) == 0;
   assign take = (state == SWEEP) & (step == 0);
@@ -59,6 +62,7 @@ module linear_unit #(
   assign tap = (state == SWEEP) & (~take | weight_valid);
   assign last_step = step + VALUE'(1) == `SETTING(STEPS);
   assign last_lane = lane == LANE'(LINEAR - 1);
+  assign last_column = (row_left == VALUE'(1)) & ~raw;  // sums that go out have no rows
   assign last_output = outputs_left == VALUE'(1);
   assign bias_ready = (state == DRAIN) & (~raw | room);
   assign drain = bias_ready & bias_valid;
@@ -108,9 +112,9 @@ module linear_unit #(
         lane <= lane + LANE'(1);
         outputs_left <= outputs_left - VALUE'(1);
         row_left <= row_left - VALUE'(1);
-        row_end <= last_output | (row_left == VALUE'(1));
+        row_end <= last_output | last_column;
         block_end <= last_output | last_lane;
-        if (last_output | last_lane | (row_left == VALUE'(1))) state <= FINISH;
+        if (last_output | last_lane | last_column) state <= FINISH;
       end
       FINISH: begin
         pause <= pause + 2'd1;
@@ -129,13 +133,13 @@ module linear_unit #(
 
   // The planes of one row of features, the last (bit 0 of each feature) at 0, come one clock after
   // their address; the feature at work is in bit 0 of each plane.
-  logic [WORD-1:0] planes[0:ACTIVATION-1];
-  logic [ACTIVATION-1:0] feature;
+  logic [WORD-1:0] planes[0:PLANES-1];
+  logic [PLANES-1:0] feature;
   logic arriving, shift;
 
   assign shift = tap & last_step;
   always_ff @(posedge clock) arriving <= state == FETCH;
-  for (genvar p = 0; p < ACTIVATION; p++) begin : plane
+  for (genvar p = 0; p < PLANES; p++) begin : plane
     always_ff @(posedge clock)
       if (arriving) planes[p] <= p == 0 ? read_data : planes[p == 0 ? 0 : p-1];
       else if (shift) planes[p] <= planes[p] >> 1;
@@ -146,19 +150,20 @@ module linear_unit #(
   logic enable, spike, clear;
   always_ff @(posedge clock) begin
     enable <= tap;
-    spike  <= |(feature & (ACTIVATION'(1) << step));
+    spike  <= |(feature & (PLANES'(1) << step));
     clear  <= state == BLOCK;
   end
 
   for (genvar output_lane = 0; output_lane < LINEAR; output_lane++) begin : each
-    logic [WEIGHT+ACTIVATION-2:0] operand;  // weight 2^step
+    logic [OPERAND-1:0] operand, widened;  // weight 2^(step + lift)
     logic [WEIGHT-1:0] weight;
     logic [SUM-1:0] total;
 
     assign weight = weights[output_lane*WEIGHT+:WEIGHT];
+    assign widened = OPERAND'($signed(weight));
     always_ff @(posedge clock) begin
-      if (take) operand <= (WEIGHT + ACTIVATION - 1)'($signed(weight));
-      else operand <= operand << 1;
+      if (take) operand <= LIFT > 0 ? widened << `SETTING(LIFT_0) : widened;
+      else if (RATE == 0) operand <= operand << 1;
       if (clear) total <= '0;
       else if (enable & spike) total <= total + SUM'($signed(operand));
     end

@@ -1,11 +1,12 @@
 // Works out feature maps: convolution (UNITS output channels at once), sum pooling and addition of
-// maps (operands that are powers of two, first unit) and max pooling. One run makes the rows of
+// maps (operands that are powers of two; first unit, or each its own channel) and max pooling. One run makes the rows of
 // one block of channels, one after another, in tiles of LANES columns:
 //
 //   BIAS -> LOAD -> { { TILE -> SWEEP -> SETTLE -> DRAIN } per tile -> FINISH -> FLUSH } per row
 //
 // Clocks of a run, with all streams ready (interpreter.py counts by the same formula):
-//   [1 + taps] + rows (tiles (3 + steps taps) + columns + 3 + units bits), taps = channels kh kw
+//   [1 + taps] + rows (tiles (3 + steps taps) + columns + 3 + units planes), taps = channels kh kw,
+// planes: steps of an output, 0 if sums go out
 module map_unit #(
     parameter integer VALUE = 16,
     parameter integer ADDRESS = 11,
@@ -15,10 +16,12 @@ module map_unit #(
     parameter integer SUM = 16,
     parameter integer WEIGHT = 3,
     parameter integer ACTIVATION = 4,
+    parameter integer RATE = 0,     // all spikes count the same, and sums are never doubled
     parameter integer PAD = 0,
     parameter integer OFFSET = 1,
     parameter integer STRIDE = 1,
     parameter integer WINDOW = 0,   // positions of the largest max pooling window; 0: there is none
+    parameter integer LIFT = 0,     // as far as weights are shifted
     parameter integer TAPS = 256    // most taps of a kernel over all its channels
 ) (
     input  logic                                           clock,
@@ -55,9 +58,10 @@ module map_unit #(
 
   `define SETTING(name) settings[instruction_pkg::name*VALUE+:VALUE]
 
-  logic convolve, maximum, raw;
+  logic convolve, maximum, own, raw;
   assign convolve = settings[instruction_pkg::MODE*VALUE+:2] == instruction_pkg::MODE_CONVOLVE;
   assign maximum = settings[instruction_pkg::MODE*VALUE+:2] == instruction_pkg::MODE_MAXIMUM;
+  assign own = settings[instruction_pkg::MODE*VALUE+:2] == instruction_pkg::MODE_OWN;
   assign raw = `SETTING(BITS) == 0;
 
   // Sequence of states.
@@ -135,7 +139,8 @@ module map_unit #(
   logic [TAP-1:0] tap;
   logic [LANES-1:0] spikes;
   logic [POSITION-1:0] position;
-  logic first_channel, enable, clear, step_first, step_last;
+  logic [VALUE-1:0] channel;
+  logic enable, clear, step_first, step_last;
 
   row_sweeper #(
       .VALUE(VALUE),
@@ -171,7 +176,7 @@ module map_unit #(
       .read_address,
       .read_data,
       .tap,
-      .first_channel,
+      .channel,
       .spikes,
       .enable,
       .clear,
@@ -212,18 +217,22 @@ module map_unit #(
 
   assign lift = lift_first ? `SETTING(LIFT_0) : `SETTING(LIFT_1);
   assign power = SUM'(1) << lift;
-  always_ff @(posedge clock) lift_first <= first_channel;
+  always_ff @(posedge clock) lift_first <= channel == 0;
   always_ff @(posedge clock) sum_valid <= drain & ~reset;
 
   for (genvar unit = 0; unit < UNITS; unit++) begin : each
-    logic [SUM-1:0] operand, offset_sum, sum;
+    logic [SUM-1:0] operand, offset_sum, sum, widened;
     logic [LANES*SUM-1:0] row;
     logic [WEIGHT-1:0] weight;
+    logic mine;
 
     assign weight = weights[unit*WEIGHT+:WEIGHT];
-    always_ff @(posedge clock)
-      operand <= (unit == 0 && ~convolve) ? power :
-          {{(SUM - WEIGHT) {weight[WEIGHT-1]}}, weight};
+    assign widened = {{(SUM - WEIGHT) {weight[WEIGHT-1]}}, weight};
+    always_ff @(posedge clock) begin
+      mine <= own ? channel == VALUE'(unit) : unit == 0;
+      if (convolve) operand <= LIFT > 0 ? widened << lift : widened;
+      else operand <= mine ? power : '0;
+    end
 
     accumulator_row #(
         .LANES(LANES),
@@ -232,7 +241,7 @@ module map_unit #(
         .clock,
         .enable,
         .clear,
-        .double(step_first),
+        .double(step_first & (RATE == 0)),
         .spikes,
         .operand,
         .sums(row)
@@ -248,21 +257,38 @@ module map_unit #(
 
   if (WINDOW > 0) begin : pooling
     logic [LANES*ACTIVATION-1:0] values;
-    maximum_row #(
-        .LANES(LANES),
-        .WINDOW(PLACES),
-        .POSITION(POSITION),
-        .ACTIVATION(ACTIVATION)
-    ) maxima (
-        .clock,
-        .enable,
-        .clear,
-        .step_first,
-        .step_last,
-        .position,
-        .spikes,
-        .values
-    );
+    if (RATE != 0) begin : of_counts
+      counted_maximum_row #(
+          .LANES(LANES),
+          .ACTIVATION(ACTIVATION)
+      ) maxima (
+          .clock,
+          .enable,
+          .clear,
+          .step_first,
+          .step_last,
+          .spikes,
+          .values
+      );
+      logic unused;
+      assign unused = &{1'b0, position};
+    end else begin : of_bits
+      maximum_row #(
+          .LANES(LANES),
+          .WINDOW(PLACES),
+          .POSITION(POSITION),
+          .ACTIVATION(ACTIVATION)
+      ) maxima (
+          .clock,
+          .enable,
+          .clear,
+          .step_first,
+          .step_last,
+          .position,
+          .spikes,
+          .values
+      );
+    end
     assign largest = values[column*ACTIVATION+:ACTIVATION];
   end else begin : no_pooling
     assign largest = '0;

@@ -38,7 +38,7 @@ module row_sweeper #(
     output logic [ ADDRESS-1:0] read_address,
     input  logic [    WORD-1:0] read_data,
     output logic [     TAP-1:0] tap,
-    output logic                first_channel,  // with `tap`
+    output logic [   VALUE-1:0] channel,        // with `tap`
     // What the accumulators see.
     output logic [   LANES-1:0] spikes,
     output logic                enable,
@@ -51,7 +51,7 @@ module row_sweeper #(
   localparam integer REACH = LANES * STRIDE > ROW ? LANES * STRIDE : ROW;
 
   // Kernel position that is being read, and the address of its row.
-  logic [VALUE-1:0] step, channel, line, column;
+  logic [VALUE-1:0] step, line, column;
   logic [VALUE-1:0] row_base, step_base, channel_base, address;
   logic [VALUE-1:0] top_row, row;  // input rows; negative in the padding
   logic [POSITION-1:0] place;
@@ -62,7 +62,6 @@ module row_sweeper #(
   assign last_channel = channel + VALUE'(1) == channels;
   assign last_step = step + VALUE'(1) == steps;
   assign last = last_column & last_line & last_channel & last_step;
-  assign first_channel = channel == 0;
   assign read_address = address[ADDRESS-1:0];
 
   always_ff @(posedge clock) begin

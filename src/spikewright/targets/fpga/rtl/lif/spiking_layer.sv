@@ -1,0 +1,263 @@
+// A layer of neurons that works on events. Neurons are dealt with LANES at a time; GROUPS such
+// groups make the layer, neuron n is lane n % LANES of group n / LANES.
+//
+//   LISTEN takes an event: the layer's own spikes of the step before first, then the input's.
+//   SPIKE  ADD: one row of weights is added to the sums of all neurons, one group a clock; the last
+//          clock takes the next event.
+//   STEP   SETTLE -> { LOAD -> WORK -> KEEP -> EMIT per spike } per group -> TELL
+//   FRESH  SETTLE -> { FILL } per group -> TELL
+//
+// What a neuron does in a step is no part of this module: `lane_...` lead to the datapaths of LANES
+// neurons, which are made from the neuron's traced step (WORK is their clock).
+//
+// Clocks in which the layer is busy, whatever the streams do (clocks.py counts by the same formula):
+//   GROUPS per event, its own spikes included; 3 GROUPS + spikes + 2 per step; GROUPS + 2 per FRESH.
+module spiking_layer #(
+    parameter integer INPUTS = 2,
+    parameter integer NEURONS = 2,
+    parameter integer LANES = 1,
+    parameter integer RECURRENT = 0,  // 1: its spikes come back one step later
+    parameter integer READOUT = 0,    // 1: every neuron hands out a number in every step
+    parameter integer WEIGHT = 8,     // bits of a weight
+    parameter integer SUM = 12,       // bits of a sum of weights, which cannot overflow
+    parameter integer BIAS = 12,      // bits of a bias
+    parameter integer STATE = 16,     // bits of a neuron's state
+    parameter integer VALUE = 2,      // bits of what a neuron hands out
+    parameter [STATE-1:0] INITIAL = '0,
+    parameter WEIGHTS = "",           // image: a word per row and group, the first lane lowest
+    parameter BIASES = "",            // image: a word per group
+    parameter integer INPUT = INPUTS > 1 ? $clog2(INPUTS) : 1,
+    parameter integer INDEX = NEURONS > 1 ? $clog2(NEURONS) : 1
+) (
+    input  logic                   clock,
+    input  logic                   reset,
+    output logic                   event_ready,
+    input  logic                   event_valid,
+    input  logic [            1:0] event_kind,
+    input  logic [      INPUT-1:0] event_index,
+    output logic [  LANES*SUM-1:0] lane_sums,
+    output logic [ LANES*BIAS-1:0] lane_biases,
+    output logic [LANES*STATE-1:0] lane_states,
+    input  logic [LANES*STATE-1:0] lane_next_states,
+    input  logic [LANES*VALUE-1:0] lane_values,
+    input  logic [      LANES-1:0] lane_fires,
+    input  logic [      LANES-1:0] lane_saturates,
+    input  logic                   out_ready,
+    output logic                   out_valid,
+    output logic [            1:0] out_kind,
+    output logic [      INDEX-1:0] out_index,
+    output logic [      VALUE-1:0] out_value,
+    output logic [           31:0] busy,       // clocks of work since reset
+    output logic [           31:0] saturated   // states cut to their range since reset
+);
+  localparam integer GROUPS = (NEURONS + LANES - 1) / LANES;
+  localparam integer GROUP = GROUPS > 1 ? $clog2(GROUPS) : 1;
+  localparam integer ROWS = INPUTS + RECURRENT * NEURONS;
+  localparam integer WORDS = ROWS * GROUPS;
+  localparam integer WORD = WORDS > 1 ? $clog2(WORDS) : 1;
+  localparam integer LANE = LANES > 1 ? $clog2(LANES) : 1;
+  localparam integer COUNT = $clog2(LANES + 1);
+  localparam [3:0] FILL = 0, LISTEN = 1, ADD = 2, SETTLE = 3;
+  localparam [3:0] LOAD = 4, WORK = 5, KEEP = 6, EMIT = 7, TELL = 8;
+
+  logic [3:0] state;
+  logic [GROUP-1:0] group;
+  logic [1:0] marker;  // the STEP or FRESH at work
+  logic last_group, hears, own_valid, take_own, take, spike, filling;
+
+  assign last_group = group == GROUP'(GROUPS - 1);
+  assign hears = (state == LISTEN) | ((state == ADD) & last_group);
+  assign take_own = hears & own_valid;
+  assign event_ready = hears & ~own_valid;
+  assign take = event_ready & event_valid;
+  assign spike = take_own | (take & (event_kind == event_pkg::SPIKE));
+  assign filling = state == FILL;
+
+  // The layer's own spikes wait for the next step. All neurons may spike, and the queue is empty
+  // before the next of them does, so it cannot overflow.
+  logic [INDEX-1:0] own_index;
+  if (RECURRENT != 0) begin : feedback
+    /* verilator lint_off UNUSEDSIGNAL */
+    logic room;
+    /* verilator lint_on UNUSEDSIGNAL */
+    stream_fifo #(
+        .WIDTH(INDEX),
+        .DEPTH(1 << INDEX)
+    ) own_spikes (
+        .clock,
+        .reset,
+        .push((state == EMIT) & out_ready),
+        .push_data(out_index),
+        .room,
+        .ready(take_own),
+        .valid(own_valid),
+        .data(own_index)
+    );
+  end else begin : no_feedback
+    assign own_valid = 1'b0;
+    assign own_index = '0;
+  end
+
+  // Weights of the next event: the row is multiplied out when the event is taken.
+  logic [WORD-1:0] row, first_word, weight_index;
+  logic [LANES*WEIGHT-1:0] weights;
+
+  assign row = own_valid ? WORD'(INPUTS) + WORD'(own_index) : WORD'(event_index);
+  assign weight_index = first_word + WORD'(group);
+  always_ff @(posedge clock) if (spike) first_word <= row * WORD'(GROUPS);
+
+  image_memory #(
+      .WIDTH(LANES * WEIGHT),
+      .DEPTH(WORDS),
+      .IMAGE(WEIGHTS)
+  ) weight_memory (
+      .clock,
+      .index(weight_index),
+      .data (weights)
+  );
+
+  // One group's sums are read, added to and written in the clock after its weights were asked for.
+  logic adding, keeping;
+  logic [GROUP-1:0] adding_group, sums_group;
+  logic [LANES*SUM-1:0] sums, added;
+
+  always_ff @(posedge clock) begin
+    adding <= (state == ADD) & ~reset;
+    adding_group <= group;
+  end
+  assign keeping = state == KEEP;
+  assign sums_group = adding ? adding_group : group;
+  for (genvar lane = 0; lane < LANES; lane++) begin : adder
+    assign added[lane*SUM+:SUM] =
+        sums[lane*SUM+:SUM] + SUM'($signed(weights[lane*WEIGHT+:WEIGHT]));
+  end
+
+  lane_memory #(
+      .WIDTH(LANES * SUM),
+      .DEPTH(GROUPS)
+  ) sum_memory (
+      .clock,
+      .write(adding | keeping | filling),
+      .write_index(sums_group),
+      .write_data(adding ? added : '0),
+      .read_index(sums_group),
+      .read_data(sums)
+  );
+
+  // States of a group, and its biases, one clock before the neurons need them.
+  logic [LANES*STATE-1:0] states, next_states;
+
+  lane_memory #(
+      .WIDTH(LANES * STATE),
+      .DEPTH(GROUPS)
+  ) state_memory (
+      .clock,
+      .write(keeping | filling),
+      .write_index(group),
+      .write_data(filling ? {LANES{INITIAL}} : next_states),
+      .read_index(group),
+      .read_data(states)
+  );
+
+  image_memory #(
+      .WIDTH(LANES * BIAS),
+      .DEPTH(GROUPS),
+      .IMAGE(BIASES)
+  ) bias_memory (
+      .clock,
+      .index(group),
+      .data (lane_biases)
+  );
+
+  always_ff @(posedge clock) begin
+    if (state == LOAD) begin
+      lane_sums   <= sums;
+      lane_states <= states;
+    end
+  end
+
+  // What the neurons answered; a last group may have lanes without a neuron.
+  logic [LANES-1:0] used, waiting, rest, cuts;
+  logic [LANES*VALUE-1:0] values;
+  logic [LANE-1:0] lane;
+  logic [COUNT-1:0] cut;
+
+  localparam integer LAST = NEURONS - (GROUPS - 1) * LANES;
+  assign used = last_group ? {LANES{1'b1}} >> (LANES - LAST) : '1;
+
+  always_ff @(posedge clock) begin
+    if (state == WORK) begin
+      next_states <= lane_next_states;
+      values <= lane_values;
+      waiting <= used & (READOUT != 0 ? '1 : lane_fires);
+    end else if ((state == EMIT) & out_ready) waiting <= rest;
+  end
+
+  always_comb begin
+    lane = '0;
+    for (int each = LANES - 1; each >= 0; each--) if (waiting[each]) lane = LANE'(each);
+  end
+  assign rest = waiting & (waiting - LANES'(1));  // without the lowest
+
+  always_comb begin
+    cut = '0;
+    for (int each = 0; each < LANES; each++) cut = cut + COUNT'(cuts[each]);
+  end
+  assign cuts = used & lane_saturates;
+
+  assign out_valid = (state == EMIT) | (state == TELL);
+  assign out_kind  = (state == EMIT) ? event_pkg::SPIKE : marker;
+  assign out_index = INDEX'(group) * INDEX'(LANES) + INDEX'(lane);
+  assign out_value = values[lane*VALUE+:VALUE];
+
+  always_ff @(posedge clock) begin
+    if (hears) begin
+      group  <= '0;
+      marker <= event_kind;
+      state  <= spike ? ADD : take ? SETTLE : LISTEN;
+    end else
+      case (state)
+        FILL: begin
+          group <= group + GROUP'(1);
+          if (last_group) state <= marker == event_pkg::FRESH ? TELL : LISTEN;
+        end
+        ADD: group <= group + GROUP'(1);
+        SETTLE: begin
+          group <= '0;
+          state <= marker == event_pkg::FRESH ? FILL : LOAD;
+        end
+        LOAD: state <= WORK;
+        WORK: state <= KEEP;
+        KEEP:
+        if (waiting != 0) state <= EMIT;
+        else begin
+          group <= group + GROUP'(1);
+          state <= last_group ? TELL : LOAD;
+        end
+        EMIT:
+        if (out_ready & (rest == 0)) begin
+          group <= group + GROUP'(1);
+          state <= last_group ? TELL : LOAD;
+        end
+        default: if (out_ready) state <= LISTEN;  // TELL
+      endcase
+    if (reset) begin
+      state  <= FILL;
+      group  <= '0;
+      marker <= event_pkg::STEP;  // nobody is told of a FILL after reset
+    end
+  end
+
+  logic idle;
+  assign idle = (state == LISTEN) | (out_valid & ~out_ready) |
+      (filling & (marker != event_pkg::FRESH));
+  always_ff @(posedge clock) begin
+    if (reset) begin
+      busy <= '0;
+      saturated <= '0;
+    end else begin
+      busy <= busy + {31'd0, ~idle};
+      if (state == WORK) saturated <= saturated + 32'(cut);
+    end
+  end
+endmodule

@@ -1,0 +1,104 @@
+"""Lattice ECP5: resources and clock after place and route, by Yosys and nextpnr."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikewright.errors import ParameterError
+from spikewright.targets.fpga.synthesis.cells import read_report, read_statistics
+from spikewright.targets.fpga.synthesis.flow import Job
+from spikewright.targets.fpga.synthesis.tools import NEXTPNR_ECP5, YOSYS, Tool
+
+_STREAMS = {"STREAM_KERNELS": "s_axis_kernel_*", "STREAM_WEIGHTS": "s_axis_weight_*"}
+PACKAGES = {"25k": "CABGA381", "45k": "CABGA554", "85k": "CABGA756"}
+"""Parts, each in its package with the most pins: 197, 245 and 365."""
+HEADLINE = re.compile(
+    r"Info: ((?:Packing|Promoting|Creating|Routing|Running|Setting up|Max frequency).*"
+    r"|    at iteration .*)"
+)
+
+
+@dataclass(frozen=True)
+class Ecp5:
+    """``synth_ecp5``, then nextpnr.
+
+    Args:
+        part: "25k", "45k" or "85k", thousands of look-up tables.
+        target: MHz that placement and routing aim for; falling short of it is no error.
+        seed: of the placement; the clock found differs by some percent from one to another.
+        speed: grade of the part, 6, 7 or 8.
+
+    Raises:
+        ParameterError: a part or a grade that there is not; a target that is not above 0.
+    """
+
+    part: str = "85k"
+    target: float = 100.0
+    seed: int = 1
+    speed: int = 6
+
+    def __post_init__(self) -> None:
+        if self.part not in PACKAGES or self.speed not in (6, 7, 8) or not self.target > 0:
+            raise ParameterError(
+                f"fpga.Ecp5: part must be one of {', '.join(PACKAGES)}, speed 6, 7 or 8 and target "
+                f"above 0 MHz, got {self.part!r}, {self.speed} and {self.target}. "
+                "Leave them as they are."
+            )
+
+    @property
+    def name(self) -> str:
+        """What files are called after."""
+        return f"ecp5_{self.part}"
+
+    @property
+    def device(self) -> str:
+        """What for."""
+        return f"LFE5U-{self.part[:-1]}F-{self.speed}{PACKAGES[self.part]}"
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """In the order in which they run."""
+        return (YOSYS, NEXTPNR_ECP5)
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Fields of a `Synthesis`."""
+        NEXTPNR_ECP5.path()  # before the minutes that the synthesis takes
+        netlist, report = job.file("_netlist.json"), job.file("_report.json")
+        try:
+            script = ["synth_ecp5 -top accelerator", *without_idle_streams(job.design)]
+            statistics = job.yosys([*script, f"write_json {netlist}"])
+            cells = read_statistics(statistics)
+            job.run("nextpnr", self._place_and_route(str(netlist), str(report)), HEADLINE)
+        finally:
+            (job.design / netlist).unlink(missing_ok=True)  # some tens of MB
+        used, available, fmax = read_report(job.design / report)
+        used["carry"] = cells.get("CCU2C", 0)
+        fields = {"resources": used, "available": available, "fmax": fmax, "cells": cells}
+        return fields
+
+    def _place_and_route(self, netlist: str, report: str) -> list[str]:
+        return [
+            NEXTPNR_ECP5.path(),
+            f"--{self.part}",
+            *("--package", PACKAGES[self.part]),
+            *("--speed", str(self.speed)),
+            *("--seed", str(self.seed)),
+            *("--freq", f"{self.target:g}"),
+            *("--json", netlist),
+            *("--report", report),
+            "--lpf-allow-unconstrained",
+            "--timing-allow-fail",
+        ]
+
+
+def without_idle_streams(design: Path) -> list[str]:
+    """Commands of Yosys that take away ports of streams that bring nothing: each bit is a pin."""
+    package = (design / "rtl" / "network_pkg.sv").read_text()
+    return [
+        f"delete -port accelerator/w:{ports}"
+        for name, ports in _STREAMS.items()
+        if re.search(rf"\b{name} = 0;", package)
+    ]

@@ -1,0 +1,85 @@
+"""What the ways through the tools share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikewright.errors import ProgramError
+from spikewright.targets.fpga.synthesis.logged import Report, run_logged
+from spikewright.targets.fpga.synthesis.tools import YOSYS
+
+HEADLINE = re.compile(r"\d+(?:\.\d+)?\. Executing (.*?)(?: \(.*|\.)?$")
+RESULTS = "synthesis"
+"""Folder in the design's own one that netlists, logs and results go to."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where and how tools run.
+
+    Args:
+        design: folder of an emitted accelerator, in which tools run: memory images are named by it.
+        name: of the way, which files are called after.
+        patience: seconds after which a tool counts as hung.
+        progress: called with lines about where it is.
+    """
+
+    design: Path
+    name: str
+    patience: float
+    progress: Report | None = None
+
+    def file(self, ending: str) -> Path:
+        """A file of this way, as tools in the design's folder name it."""
+        return Path(RESULTS) / f"{self.name}{ending}"
+
+    def log(self, tool: str) -> Path:
+        """What a tool says."""
+        return self.design / self.file(f"_{tool}.log")
+
+    def run(self, tool: str, command: Sequence[str], headline: re.Pattern[str]) -> None:
+        """See `run_logged`."""
+        run_logged(
+            command,
+            self.design,
+            self.log(tool),
+            patience=self.patience,
+            headline=headline,
+            progress=self.progress,
+        )
+
+    def yosys(self, rest: Sequence[str]) -> Path:
+        """Read the sources, do the rest; the statistics that come of it."""
+        statistics = self.file("_cells.json")
+        script = [*read_sources(self.design), *rest, f"tee -q -o {statistics} stat -json"]
+        self.run("yosys", [YOSYS.path(), "-p", "; ".join(script)], HEADLINE)
+        return self.design / statistics
+
+
+def read_sources(design: Path) -> list[str]:
+    """Commands of Yosys that read the design. Modules wait for their parameters (``-defer``)."""
+    names = [f"rtl/{path.name}" for path in sources_of(design)]
+    packages = [name for name in names if name.endswith("_pkg.sv")]
+    modules = [name for name in names if not name.endswith("_pkg.sv")]
+    return [
+        f"read_verilog -sv {' '.join(packages)}",
+        f"read_verilog -sv -defer {' '.join(modules)}",
+    ]
+
+
+def sources_of(design: Path) -> list[Path]:
+    """The SystemVerilog of an emitted accelerator.
+
+    Raises:
+        ProgramError: the folder holds none.
+    """
+    found = sorted((design / "rtl").glob("*.sv"))
+    if not {"accelerator.sv", "network_pkg.sv"} <= {path.name for path in found}:
+        raise ProgramError(
+            f"fpga.synthesis: {design} must hold an emitted accelerator, got no rtl/accelerator.sv "
+            "with its network_pkg.sv. Write it with emit."
+        )
+    return found

@@ -1,0 +1,33 @@
+"""How many clocks each layer of the core is busy: a formula, which tests hold the RTL to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spikewright.targets.fpga.lif.lanes import Lanes, groups
+from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
+
+
+def busy_clocks(network: FixedNetwork, x: ArrayLike, lanes: Lanes | None = None) -> Whole:
+    """Clocks of work of each layer for each sample, (layers, batch).
+
+    With G groups of lanes, E events that come in, S words that go out (spikes, or the numbers of
+    a readout) and T steps, a sample takes
+
+        G (E + S if recurrent) + T (3 G + 2) + S + G + 2
+
+    whatever the streams do. With streams that never wait it takes one clock more a step, and one
+    more at its end, to look for the next event.
+    """
+    chosen = lanes or Lanes()
+    events = network.checked(x)
+    found: list[Whole] = []
+    for layer, ran, each in zip(network.layers, network.walk(x), chosen.of(network), strict=True):
+        turns, steps = groups(layer, each), len(events)
+        out = ran.outputs if layer.spiking else np.ones_like(ran.outputs)
+        heard, told = events.sum((0, 2)), out.sum((0, 2))
+        own = told if layer.back is not None else 0
+        found.append(turns * (heard + own) + steps * (3 * turns + 2) + told + turns + 2)
+        events = out
+    return np.stack(found)

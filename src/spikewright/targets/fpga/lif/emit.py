@@ -1,0 +1,76 @@
+"""A core as files: SystemVerilog and memory images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from spikewright.errors import ProgramError
+from spikewright.targets.fpga.lif.lanes import Lanes, groups
+from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
+from spikewright.targets.fpga.lif.print_core import core_text, layer_text
+from spikewright.targets.fpga.lif.print_neuron import bias_bits, neuron_text
+from spikewright.targets.fpga.memory import image
+
+RTL = Path(__file__).parent.parent / "rtl"
+
+
+def sources() -> list[Path]:
+    """The modules that are the same for all networks, the package first."""
+    found = [*sorted((RTL / "lif").glob("*.sv")), RTL / "stream_fifo.sv"]
+    return sorted(found, key=lambda path: not path.stem.endswith("_pkg"))
+
+
+def made(network: FixedNetwork, lanes: Lanes) -> dict[str, str]:
+    """The modules made for a network, by the name of their file."""
+    texts = {"lif_core.sv": core_text(network)}
+    for n, (layer, each) in enumerate(zip(network.layers, lanes.of(network), strict=True)):
+        texts[f"neuron_{n}.sv"] = neuron_text(layer, f"neuron_{n}")
+        texts[f"layer_{n}.sv"] = layer_text(layer, n, each, lanes.queue)
+    return texts
+
+
+def images(network: FixedNetwork, lanes: Lanes) -> dict[str, str]:
+    """The memory images by the name of their file.
+
+    ``weights_<n>.mem`` has for each row (input line, then own spike) a word for each group of
+    lanes, ``biases_<n>.mem`` a word for each group; lanes beyond the last neuron hold 0.
+    """
+    found: dict[str, str] = {}
+    for n, (layer, each) in enumerate(zip(network.layers, lanes.of(network), strict=True)):
+        turns = groups(layer, each)
+        weights = _dealt(layer.rows, turns, each)
+        found[f"weights_{n}.mem"] = image(weights, layer.bits, len(weights))
+        found[f"biases_{n}.mem"] = image(_dealt(layer.bias[None], turns, each), bias_bits(layer), 1)
+    return found
+
+
+def emit(network: FixedNetwork, folder: str | Path, lanes: Lanes | None = None) -> Path:
+    """Write all that a synthesis or a simulation needs: ``rtl/*.sv`` and the images ``*.mem``.
+
+    Tools that read the images must run in the folder. The top module is ``lif_core``.
+
+    Raises:
+        ProgramError: the folder cannot be written.
+    """
+    folder, chosen = Path(folder), lanes or Lanes()
+    texts = {f"rtl/{path.name}": path.read_text() for path in sources()}
+    texts |= {f"rtl/{name}": text for name, text in made(network, chosen).items()}
+    texts |= images(network, chosen)
+    try:
+        (folder / "rtl").mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+    except OSError as cause:
+        raise ProgramError(
+            f"fpga.lif.emit: {folder} must be writable, got {cause}. Choose another place."
+        ) from cause
+    return folder
+
+
+def _dealt(rows: Whole, turns: int, lanes: int) -> Whole:
+    """Rows of neurons as words of lanes."""
+    padded = np.zeros((len(rows), turns * lanes), np.int64)
+    padded[:, : rows.shape[1]] = rows
+    return padded.reshape(-1, lanes)

@@ -1,0 +1,194 @@
+"""The modules around the neurons: one for each layer, and the core that chains them."""
+
+from __future__ import annotations
+
+from string import Template
+
+from spikewright.targets.fpga.lif.network import FixedLayer, FixedNetwork
+from spikewright.targets.fpga.lif.print_neuron import bias_bits, state_bits, sum_bits, value_bits
+
+_LAYER = Template("""\
+// Layer '$name', made by spikewright: a queue of events, the layer, and $lanes neurons at work.
+module layer_$n (
+    input  logic clock,
+    input  logic reset,
+    output logic event_ready,
+    input  logic event_valid,
+    input  logic [$event_top:0] event_data,  // {kind, index}
+    input  logic out_ready,
+    output logic out_valid,
+    output logic [1:0] out_kind,
+    output logic [$out_top:0] out_index,
+    output logic signed [$value_top:0] out_value,
+    output logic [31:0] busy,
+    output logic [31:0] saturated
+);
+  localparam integer LANES = $lanes, SUM = $sum, BIAS = $bias, STATE = $state, VALUE = $value;
+
+  logic queue_valid, queue_ready;
+  logic [$event_top:0] queued;
+  logic [LANES*SUM-1:0] sums;
+  logic [LANES*BIAS-1:0] biases;
+  logic [LANES*STATE-1:0] states, next_states;
+  logic [LANES*VALUE-1:0] values;
+  logic [LANES-1:0] fires, saturates;
+
+  stream_fifo #(
+      .WIDTH($event_bits),
+      .DEPTH($queue)
+  ) queue (
+      .clock,
+      .reset,
+      .push(event_valid & event_ready),
+      .push_data(event_data),
+      .room(event_ready),
+      .ready(queue_ready),
+      .valid(queue_valid),
+      .data(queued)
+  );
+
+  spiking_layer #(
+      .INPUTS($inputs),
+      .NEURONS($neurons),
+      .LANES(LANES),
+      .RECURRENT($recurrent),
+      .READOUT($readout),
+      .WEIGHT($weight),
+      .SUM(SUM),
+      .BIAS(BIAS),
+      .STATE(STATE),
+      .VALUE(VALUE),
+      .INITIAL($state'h$initial),
+      .WEIGHTS("weights_$n.mem"),
+      .BIASES("biases_$n.mem")
+  ) control (
+      .clock,
+      .reset,
+      .event_ready(queue_ready),
+      .event_valid(queue_valid),
+      .event_kind(queued[$event_top:$index]),
+      .event_index(queued[$index_top:0]),
+      .lane_sums(sums),
+      .lane_biases(biases),
+      .lane_states(states),
+      .lane_next_states(next_states),
+      .lane_values(values),
+      .lane_fires(fires),
+      .lane_saturates(saturates),
+      .out_ready,
+      .out_valid,
+      .out_kind,
+      .out_index,
+      .out_value,
+      .busy,
+      .saturated
+  );
+
+  for (genvar lane = 0; lane < LANES; lane++) begin : neurons
+    neuron_$n neuron (
+        .total(sums[lane*SUM+:SUM]),
+        .bias(biases[lane*BIAS+:BIAS]),
+        .state(states[lane*STATE+:STATE]),
+        .next_state(next_states[lane*STATE+:STATE]),
+        .value(values[lane*VALUE+:VALUE]),
+        .fires(fires[lane]),
+        .saturates(saturates[lane])
+    );
+  end
+endmodule
+""")
+
+_CORE = Template("""\
+// A network of spiking layers on events (made by spikewright; its numbers are in the images).
+// Events in, 32 bits: [31:30] kind (event_pkg), [29:0] line. Events out, 64 bits: [63:62] kind,
+// [61:32] neuron, [31:0] number: 1 for a spike, the signed number of a readout's neuron.
+module lif_core (
+    input  logic clock,
+    input  logic reset,  // synchronous, at any time
+    output logic s_axis_tready,
+    input  logic s_axis_tvalid,
+    /* verilator lint_off UNUSEDSIGNAL */  // lines need fewer bits
+    input  logic [31:0] s_axis_tdata,
+    /* verilator lint_on UNUSEDSIGNAL */
+    input  logic m_axis_tready,
+    output logic m_axis_tvalid,
+    output logic [63:0] m_axis_tdata,
+    output logic [$counters:0] busy,      // clocks of work since reset, 32 bits a layer
+    output logic [$counters:0] saturated  // states cut to their range, likewise
+);
+$layers
+  assign m_axis_tdata = {kind_$last, 30'(index_$last), 32'(value_$last)};
+endmodule
+""")
+
+_INSTANCE = Template("""\
+  logic ready_$n, valid_$n;
+  logic [1:0] kind_$n;
+  logic [$out_top:0] index_$n;
+$before  logic signed [$value_top:0] value_$n;
+$after  layer_$n each_$n (
+      .clock,
+      .reset,
+      .event_ready($event_ready),
+      .event_valid($event_valid),
+      .event_data($event_data),
+      .out_ready($out_ready),
+      .out_valid(valid_$n),
+      .out_kind(kind_$n),
+      .out_index(index_$n),
+      .out_value(value_$n),
+      .busy(busy[$top:$low]),
+      .saturated(saturated[$top:$low])
+  );
+""")
+
+
+def index_bits(count: int) -> int:
+    """Of the number of a line or neuron."""
+    return max((count - 1).bit_length(), 1)
+
+
+def layer_text(layer: FixedLayer, n: int, lanes: int, queue: int) -> str:
+    """``layer_<n>.sv``, whose neurons are of the module ``neuron_<n>``."""
+    inputs = layer.weight.shape[0]
+    index, value = index_bits(inputs), value_bits(layer)
+    initial = 0
+    for field in reversed(layer.step.fields):
+        initial = initial << field.bits | field.initial % 2**field.bits
+    return _LAYER.substitute(
+        name=layer.name, n=n, lanes=lanes, queue=queue, inputs=inputs, neurons=layer.neurons,
+        recurrent=int(layer.back is not None), readout=int(not layer.spiking),
+        weight=layer.bits, sum=sum_bits(layer), bias=bias_bits(layer),
+        state=state_bits(layer), value=value, value_top=value - 1, initial=f"{initial:x}",
+        index=index, index_top=index - 1, event_bits=index + 2, event_top=index + 1,
+        out_top=index_bits(layer.neurons) - 1,
+    )  # fmt: skip
+
+
+def core_text(network: FixedNetwork) -> str:
+    """``lif_core.sv``."""
+    last = len(network.layers) - 1
+    layers = [_instance(network, n) for n in range(last + 1)]
+    return _CORE.substitute(counters=32 * len(layers) - 1, layers="\n".join(layers), last=last)
+
+
+def _instance(network: FixedNetwork, n: int) -> str:
+    layer, is_last = network.layers[n], n + 1 == len(network.layers)
+    line = index_bits(network.inputs) - 1
+    lint = "  /* verilator lint_{} UNUSEDSIGNAL */{}\n"
+    unused = "" if is_last else lint.format("off", "  // a spike is told by its index")
+    return _INSTANCE.substitute(
+        n=n, out_top=index_bits(layer.neurons) - 1, value_top=value_bits(layer) - 1,
+        before=unused, after="" if is_last else lint.format("on", ""),
+        event_ready=f"ready_{n - 1}" if n else "s_axis_tready",
+        event_valid=f"valid_{n - 1}" if n else "s_axis_tvalid",
+        event_data=f"{{kind_{n - 1}, index_{n - 1}}}" if n
+        else f"{{s_axis_tdata[31:30], s_axis_tdata[{line}:0]}}",
+        out_ready=f"ready_{n}", top=32 * n + 31, low=32 * n,
+    ) + _joined(n, is_last)  # fmt: skip
+
+
+def _joined(n: int, is_last: bool) -> str:
+    if not is_last:
+        return ""
+    return f"  assign ready_{n} = m_axis_tready;\n  assign m_axis_tvalid = valid_{n};"

@@ -1,0 +1,176 @@
+"""Runs a core's SystemVerilog, built by Verilator and kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import ArrayLike
+
+from spikewright.errors import MissingDependency, ProgramError
+from spikewright.files import cache_root
+from spikewright.targets.fpga.lif.emit import images, made, sources
+from spikewright.targets.fpga.lif.lanes import Lanes
+from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
+from spikewright.targets.fpga.verilator import Traffic, available, run_tool
+
+TESTBENCH = Path(__file__).parent.parent / "bench" / "lif_testbench.cpp"
+SPIKE, STEP, FRESH = 0, 1, 2
+"""Kinds of events, as in ``event_pkg.sv``."""
+
+
+class Simulated(NamedTuple):
+    """What the SystemVerilog did.
+
+    Args:
+        outputs: (time, batch, neurons) of the last layer.
+        busy: clocks of work, (layers, batch).
+        saturated: states cut to their range, (layers, batch).
+        clocks: from the first event offered to the last that came out, (batch).
+    """
+
+    outputs: Whole
+    busy: Whole
+    saturated: Whole
+    clocks: Whole
+
+
+def simulate(
+    network: FixedNetwork,
+    x: ArrayLike,
+    lanes: Lanes | None = None,
+    traffic: Traffic | None = None,
+) -> Simulated:
+    """What the core answers to whole numbers of spikes (time, batch, inputs).
+
+    Args:
+        traffic: gaps of the streams, and a reset after so many clocks.
+
+    Raises:
+        ShapeError: another shape.
+        MissingDependency: no Verilator.
+        ProgramError: the simulation failed; the message ends with what it said.
+    """
+    events, chosen = network.checked(x), lanes or Lanes()
+    simulator = build(network, chosen)
+    with tempfile.TemporaryDirectory(prefix="spikewright-lif-") as folder:
+        place = Path(folder)
+        for name, text in images(network, chosen).items():
+            (place / name).write_text(text)
+        commands = _commands(events, len(network.layers), traffic or Traffic())
+        (place / "commands").write_text(commands)
+        said = run_tool([str(simulator), "commands"], place)
+    return _read(said, network, len(events))
+
+
+def lint(network: FixedNetwork, lanes: Lanes | None = None) -> str:
+    """What ``verilator --lint-only -Wall`` says; nothing if all is well.
+
+    Raises:
+        ProgramError: it found something; the message ends with it.
+    """
+    _need_verilator()
+    with tempfile.TemporaryDirectory(prefix="spikewright-lint-") as folder:
+        files = _written(network, lanes or Lanes(), Path(folder))
+        command = ["verilator", "--lint-only", "-Wall", "--top-module", "lif_core", *files]
+        return run_tool(command, Path(folder))
+
+
+def build(network: FixedNetwork, lanes: Lanes) -> Path:
+    """The simulator for a core; made if it is not in the cache. Images are read when it runs."""
+    _need_verilator()
+    digest = hashlib.sha256(repr(sorted(made(network, lanes).items())).encode())
+    for path in (*sources(), TESTBENCH):
+        digest.update(path.read_bytes())
+    kept = cache_root() / "rtl" / f"lif-{digest.hexdigest()[:24]}"
+    simulator = kept / "Vlif_core"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{kept}.lock"):
+        if not simulator.exists():
+            _build(network, lanes, kept)
+    return simulator
+
+
+def _build(network: FixedNetwork, lanes: Lanes, kept: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="build-", dir=kept.parent) as folder:
+        place = Path(folder)
+        # Of the library only what runs in every clock is worth the compiler's time.
+        quick = ["-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"]
+        flags = ["--cc", "--exe", "--build", "--x-assign", "unique", "--Mdir", folder, *quick]
+        files = [*_written(network, lanes, place), str(TESTBENCH)]
+        options = ["--top-module", "lif_core", "-o", "Vlif_core"]
+        run_tool(["verilator", *flags, *options, *files], place)
+        kept.mkdir(exist_ok=True)
+        (place / "Vlif_core").replace(kept / "Vlif_core")
+
+
+def _written(network: FixedNetwork, lanes: Lanes, folder: Path) -> list[str]:
+    files = [str(path) for path in sources()]
+    for name, text in made(network, lanes).items():
+        (folder / name).write_text(text)
+        files.append(str(folder / name))
+    return files
+
+
+def _need_verilator() -> None:
+    if not available():
+        raise MissingDependency(
+            "fpga.lif: Verilator, make and g++ must be installed, got at least one missing. "
+            "Install them: apt install verilator make g++. The network itself, run(), needs none."
+        )
+
+
+def _commands(events: Whole, layers: int, traffic: Traffic) -> str:
+    words = [word for sample in np.moveaxis(events, 1, 0) for word in _words(sample)]
+    head = [len(words), events.shape[1], layers, traffic.gap, traffic.seed, traffic.reset_at]
+    return "\n".join([" ".join(map(str, head)), *(f"{word:x}" for word in words)]) + "\n"
+
+
+def _words(sample: Whole) -> list[int]:
+    """The events of one sample, (time, inputs)."""
+    words: list[int] = []
+    for row in sample:
+        lines = np.repeat(np.arange(len(row)), row)
+        words += [SPIKE << 30 | line for line in lines.tolist()]
+        words.append(STEP << 30)
+    return [*words, FRESH << 30]
+
+
+def _read(said: str, network: FixedNetwork, steps: int) -> Simulated:
+    layers = len(network.layers)
+    rows = [[int(word) for word in line.split()] for line in said.splitlines()]
+    counts = np.array([row[: 1 + 2 * layers] for row in rows], np.int64).T
+    shape = (steps, network.layers[-1].neurons)
+    outputs = [_told(row[1 + 2 * layers :], shape) for row in rows]
+    busy, saturated = counts[1 : 1 + layers], counts[1 + layers :]
+    return Simulated(np.stack(outputs, 1), busy, saturated, counts[0])
+
+
+def _told(events: list[int], shape: tuple[int, int]) -> Whole:
+    """The outputs of one sample, (time, neurons).
+
+    Raises:
+        ProgramError: the stream breaks its rules.
+    """
+    found, step = np.zeros(shape, np.int64), 0
+    for event in events:
+        kind, neuron, number = event >> 62, event >> 32 & (1 << 30) - 1, event & (1 << 32) - 1
+        if kind == SPIKE and step < shape[0] and neuron < shape[1] and not found[step, neuron]:
+            found[step, neuron] = number - (number >> 31 << 32)
+        elif kind == STEP:
+            step += 1
+        elif kind != FRESH:
+            raise _odd(f"event {event:x} in step {step}")
+    if step != shape[0] or not events or events[-1] >> 62 != FRESH:
+        raise _odd(f"{step} steps")
+    return found
+
+
+def _odd(what: str) -> ProgramError:
+    return ProgramError(
+        f"fpga.lif: the core must answer each step in turn, got {what}. Please report this network."
+    )

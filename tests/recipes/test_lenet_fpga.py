@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from spikewright.recipes import recipe
-from spikewright.recipes.core.radix import BY_RATE, CLOCKS, DIFFER, RADIX, ROUNDED, TIMES
+from spikewright.recipes.core.radix import (
+    BY_NEURONS,
+    BY_RATE,
+    CLOCKS,
+    DIFFER,
+    FEWEST,
+    RADIX,
+    ROUNDED,
+    TIMES,
+)
 from spikewright.settings import Source
 
 
@@ -18,7 +27,7 @@ def data(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lenet_is_trained_rounded_compared_and_built(tmp_path: Path) -> None:
     found = recipe("lenet-fpga")
     values = {"images": 1500, "validation": 200, "epochs": 2, "fine_epochs": 1, "checked": 3,
-              "rates": (2, 15)}  # fmt: skip
+              "rates": (2, 15), "stepped": (2, 8), "simulated": 0}  # fmt: skip
     settings = found.settings(sources=[Source("test", values)])
     measured = found.measure(settings, tmp_path, resume=False, progress=False)
     assert measured["test accuracy, %"] > 60
@@ -29,6 +38,9 @@ def test_lenet_is_trained_rounded_compared_and_built(tmp_path: Path) -> None:
     # As many levels, evenly spaced: the same numbers.
     assert measured[BY_RATE.format(x=15)] == measured[RADIX]
     assert measured[TIMES] in (2 / 4, 15 / 4)
+    stepped = [measured[BY_NEURONS.format(x=steps)] for steps in (2, 8)]
+    assert stepped[0] < stepped[1]
+    assert measured[FEWEST] in (2 / 4, 8 / 4)
     (curve,) = (sweep.curve([measured]) for sweep in found.sweeps)
     assert curve is not None
     assert curve.lines["rate code"].x == (2, 15)

@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.learning import Surrogate
+from spikewright.learning import convert as to_rates
 from spikewright.recipes.core.recipe import Recipe, RunSettings
-from spikewright.recipes.core.run import Outcome, run, threads
+from spikewright.recipes.core.run import Outcome, Parts, build, run, threads, trained
 from spikewright.recipes.core.sweep import PLACE, Sweep
+from spikewright.recipes.core.trials import ACCURACY
 from spikewright.targets.fpga.assemble import assemble
 from spikewright.targets.fpga.convert import convert
-from spikewright.targets.fpga.dimensions import Hardware
+from spikewright.targets.fpga.dimensions import Dimensions, Hardware
+from spikewright.targets.fpga.exploring.explore import Candidate
 from spikewright.targets.fpga.inputs import encode
 from spikewright.targets.fpga.integer import IntegerNetwork
 from spikewright.targets.fpga.interpreter import interpret
-from spikewright.targets.fpga.quantising.fine_tune import FineTuning, fine_tune
+from spikewright.targets.fpga.memory import Whole
+from spikewright.targets.fpga.program import Program
+from spikewright.targets.fpga.quantising.fine_tune import FineTuning, Step, fine_tune
+from spikewright.targets.fpga.quantising.quantised import Quantised
 from spikewright.targets.fpga.quantising.settings import Quantisation, WeightQuantisation
 from spikewright.targets.fpga.rates import run_rates
 from spikewright.targets.fpga.spikes import run_spikes
+from spikewright.targets.fpga.verilator import available, simulate
+from spikewright.targets.fpga.verilator import build as build_simulator
+from spikewright.training import load_weights
 
 DT = 1e-3
 PART = 500
 """Images that are worked out at once."""
+FEW = 100
+"""Images that neurons work through at once, in all their steps."""
+SIMULATED_PART = 100
+"""Images of one simulation, which must end before it counts as hung."""
 RADIX = "radix: test accuracy, %"
 ROUNDED = "radix before fine-tuning: test accuracy, %"
 BY_RATE = f"rate, {PLACE} steps: test accuracy, %"
 TIMES = "steps from which on the rate code has the accuracy of radix, over those of radix"
+BY_NEURONS = f"IF neurons step by step, {PLACE} steps: test accuracy, %"
+FEWEST = "fewest steps at which IF neurons have the accuracy of radix, over those of radix"
 CLOCKS = "clocks an image"
 DIFFER = "images on which integers, spikes and accelerator differ"
+DROP = "test accuracy that radix loses, points"
+SIMULATED = "images that the SystemVerilog worked through"
 
 
 class RadixSettings(RunSettings):
@@ -68,12 +88,16 @@ class RadixSettings(RunSettings):
     """of its Adam"""
     rates: tuple[PositiveInt, ...] = (2, 4, 6, 8, 10, 12, 14, 15, 16, 24, 32)
     """steps of the rate code that radix is compared with"""
+    stepped: tuple[PositiveInt, ...] = ()
+    """steps of the IF neurons, run step by step, that radix is compared with; none to leave it"""
     units: int = Field(2, ge=1)
     """output channels of a convolution at once"""
     linear: int = Field(16, ge=1)
     """outputs of a linear layer at once"""
     checked: int = Field(20, ge=1)
     """test images that spikes and accelerator work through too"""
+    simulated: int = Field(0, ge=0)
+    """test images that the SystemVerilog works through too, where Verilator is installed"""
 
 
 S = TypeVar("S", bound=RadixSettings)
@@ -87,8 +111,9 @@ class RadixRecipe(Recipe[S]):
             "Accuracy over steps",
             "steps that a value takes",
             "test accuracy, %",
-            {"rate code": BY_RATE, "radix": RADIX},
-            "The same weights; values as the number of evenly spaced spikes, and as bits. The "
+            {"rate code": BY_RATE, "IF neurons, step by step": BY_NEURONS, "radix": RADIX},
+            "The same weights; values as the number of evenly spaced spikes, layer by layer, and "
+            "as bits. IF neurons, with the weights before rounding, answer in every step. The "
             "level is that of radix at its own number of steps.",
         ),
     )
@@ -108,11 +133,88 @@ class RadixRecipe(Recipe[S]):
             decoder=sw.coding.Mean(), learning_rate=settings.learning_rate, schedule="cosine"
         )
 
+    def rounded(self, parts: Parts, x: Tensor) -> Quantised:
+        """The trained network in whole numbers, its ranges chosen on the first of the images."""
+        settings: Any = parts.settings
+        module = _module(parts.network)
+        return convert(module, x[: settings.calibrated], _quantisation(settings))
+
+    def tuned(
+        self,
+        made: Quantised,
+        images: tuple[Tensor, Tensor],
+        settings: S,
+        progress: Callable[[Step], object] | None = None,
+    ) -> Quantised:
+        """Trained on with its roundings on images and their classes, where settings ask for it."""
+        if not settings.fine_epochs:
+            return made
+        tuning = FineTuning(
+            settings.fine_epochs,
+            settings.batch_size,
+            settings.fine_learning_rate,
+            settings.seed,
+        )
+        return fine_tune(made, *images, tuning, progress=progress)
+
+    def quantised(
+        self, settings: S, folder: Path, progress: Callable[[Step], object] | None = None
+    ) -> tuple[Quantised, Tensor]:
+        """What a run in a folder comes to: its best weights rounded and fine-tuned.
+
+        Args:
+            progress: called after each batch of fine-tuning.
+
+        Returns:
+            The network, and the images that its ranges were chosen on.
+
+        Raises:
+            CheckpointError: the folder holds no trained weights.
+        """
+        with threads(settings.threads):
+            parts = build(self, settings)
+            load_weights(parts.network, trained(folder))
+            images = _training_images(parts.data, settings)
+            made = self.tuned(self.rounded(parts, images[0]), images, settings, progress)
+        return made, images[0][: settings.calibrated]
+
+    def candidates(
+        self,
+        settings: S,
+        folder: Path,
+        choices: Iterable[tuple[int, int]],
+        progress: Callable[[str], object],
+    ) -> list[Candidate]:
+        """The network of a run in other numbers, and how well it does on validation images.
+
+        Args:
+            choices: T and bits of weights of each.
+            progress: called with what comes next.
+
+        Raises:
+            CheckpointError: the folder holds no trained weights.
+        """
+        with threads(settings.threads):
+            parts = build(self, settings)
+            load_weights(parts.network, trained(folder))
+            images = _training_images(parts.data, settings)
+            found: list[Candidate] = []
+            for steps, bits in choices:
+                progress(f"T = {steps}, weights of {bits} bits: rounding")
+                chosen = settings.model_copy(update={"bits": steps, "weight_bits": bits})
+                rounded = self.rounded(replace(parts, settings=chosen), images[0])
+                network = self.tuned(rounded, images, chosen).network
+                accuracy = _accuracy(network, parts.data.validation)
+                additions = _additions(network, images[0][: settings.checked])
+                found.append(Candidate(network, steps, bits, accuracy, additions))
+        return found
+
     def measure(
         self, settings: S, folder: Path, *, resume: bool | str, progress: bool
     ) -> dict[str, float]:
         outcome = run(self, settings, folder, resume=resume, progress=progress)
-        return outcome.metrics() | self.explore(outcome)
+        values = outcome.metrics() | self.explore(outcome)
+        return values | {DROP: values[ACCURACY] - values[RADIX]}
 
     def explore(self, outcome: Outcome) -> dict[str, float]:
         with threads(outcome.parts.settings.threads):
@@ -121,22 +223,15 @@ class RadixRecipe(Recipe[S]):
     def _explored(self, outcome: Outcome) -> dict[str, float]:
         settings: Any = outcome.parts.settings
         data: Any = outcome.parts.data
-        x, y = _images(data.train, range(len(data.train)))
-        module = _module(outcome.parts.network)
-        made = convert(module, x[: settings.calibrated], _quantisation(settings))
+        x, y = _training_images(data, settings)
+        made = self.rounded(outcome.parts, x)
         values = {ROUNDED: _accuracy(made.network, data.test)}
-        if settings.fine_epochs:
-            tuning = FineTuning(
-                settings.fine_epochs,
-                settings.batch_size,
-                settings.fine_learning_rate,
-                settings.seed,
-            )
-            made = fine_tune(made, x, y, tuning)
+        made = self.tuned(made, (x, y), settings)
         values[RADIX] = _accuracy(made.network, data.test)
         return (
             values
             | self._by_rate(made.network, data.test, settings, values[RADIX])
+            | self._by_neurons(outcome, x, values[RADIX])
             | (self._accelerated(made.network, data.test, settings))
         )
 
@@ -151,22 +246,74 @@ class RadixRecipe(Recipe[S]):
         values = {BY_RATE.format(x=steps): accuracy for steps, accuracy in found.items()}
         return values | {TIMES: enough / settings.bits}
 
+    def _by_neurons(self, outcome: Outcome, x: Tensor, wanted: float) -> dict[str, float]:
+        """The module as rates of `IF` neurons, all layers at work in every step."""
+        settings: Any = outcome.parts.settings
+        lengths = sorted(set(settings.stepped))
+        if not lengths:
+            return {}
+        network = to_rates(_module(outcome.parts.network), x[: settings.calibrated], dt=DT)
+        right = torch.zeros(len(lengths))
+        for images, y in _parts(outcome.parts.data.test, FEW):
+            with torch.no_grad():
+                out, _ = network.eval()(images.expand(lengths[-1], *images.shape))
+            chosen = out.cumsum(0)[[length - 1 for length in lengths]].argmax(2)
+            right += (chosen == y).sum(1)
+        found = (100 * right / len(outcome.parts.data.test)).tolist()
+        values = {BY_NEURONS.format(x=k): share for k, share in zip(lengths, found, strict=True)}
+        enough = [k for k, share in zip(lengths, found, strict=True) if share >= wanted]
+        # Without any, a lower bound.
+        return values | {FEWEST: min(enough, default=lengths[-1]) / settings.bits}
+
     def _accelerated(self, network: IntegerNetwork, test: Any, settings: S) -> dict[str, float]:
-        """Spikes, clocks, and images on which not all agree."""
+        """Spikes, clocks, memories, and images on which not all agree."""
         x, _ = _images(test, range(min(settings.checked, len(test))))
         q = encode(network, x)
         shown = list(run_spikes(network, q))
         sums = network.run(q).numpy()
         program = assemble(network, Hardware(units=settings.units, linear=settings.linear))
         found = interpret(program, q.numpy())
-        others = np.stack([shown[-1].values.numpy(), found.results])
-        differ = (others != sums).reshape(2, len(sums), -1).any(2).any(0)
+        differ = _differ(shown[-1].values.numpy(), sums) | _differ(found.results, sums)
+        count, wrong, speed = _simulated(program, network, test, settings.simulated)
         return {
-            DIFFER: float(differ.sum()),
+            DIFFER: float(differ.sum()) + wrong,
+            SIMULATED: float(count),
+            **speed,
             CLOCKS: float(found.cycles),
+            **_memories(program.dimensions),
             "spikes an image": sum(each.spikes for each in shown) / len(q),
             "synaptic additions an image": sum(each.additions for each in shown) / len(q),
         }
+
+
+def _simulated(
+    program: Program, network: IntegerNetwork, test: Any, wanted: int
+) -> tuple[int, int, dict[str, float]]:
+    """Images that Verilator worked through, on how many of them it differs, and its speed."""
+    if not wanted or not available():
+        return 0, 0, {}
+    build_simulator(program.dimensions)  # not part of the time
+    count, wrong, seconds = min(wanted, len(test)), 0, 0.0
+    for first in range(0, count, SIMULATED_PART):
+        x, _ = _images(test, range(first, min(first + SIMULATED_PART, count)))
+        q = encode(network, x)
+        begun = time.perf_counter()
+        found = simulate(program, q.numpy())
+        seconds += time.perf_counter() - begun
+        wrong += int(_differ(found.results, network.run(q).numpy()).sum())
+    return count, wrong, {"images a second in Verilator": count / seconds}
+
+
+def _differ(found: Whole, wanted: Whole) -> NDArray[np.bool_]:
+    """By image, whether any number is another."""
+    return (found != wanted).reshape(len(wanted), -1).any(1)
+
+
+def _memories(d: Dimensions) -> dict[str, float]:
+    return {
+        "memory of weights, kbit": d.weight * (d.kernels * d.units + d.weights * d.linear) / 1e3,
+        "memory of activations, kbit": d.word * (d.depth_0 + d.depth_1) / 1e3,
+    }
 
 
 def _module(network: sw.Network) -> nn.Module:
@@ -175,15 +322,28 @@ def _module(network: sw.Network) -> nn.Module:
     return fold.module.eval()
 
 
-def _images(split: Any, index: Iterable[int]) -> tuple[Tensor, Tensor]:
+def _additions(network: IntegerNetwork, x: Tensor) -> float:
+    """Of an image, on the mean."""
+    return sum(each.additions for each in run_spikes(network, encode(network, x))) / len(x)
+
+
+def _training_images(data: Any, settings: RadixSettings) -> tuple[Tensor, Tensor]:
+    """All of them, augmented once."""
+    augmenting = torch.Generator().manual_seed(settings.seed)
+    return _images(data.train, range(len(data.train)), augmenting)
+
+
+def _images(
+    split: Any, index: Iterable[int], generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
     """Images (samples, *features), without the one step that they take in training."""
-    x, y = split.batch(torch.tensor(list(index)))
+    x, y = split.batch(torch.tensor(list(index)), generator)
     return x[0], y
 
 
-def _parts(split: Any) -> Iterable[tuple[Tensor, Tensor]]:
-    for first in range(0, len(split), PART):
-        yield _images(split, range(first, min(first + PART, len(split))))
+def _parts(split: Any, part: int = PART) -> Iterable[tuple[Tensor, Tensor]]:
+    for first in range(0, len(split), part):
+        yield _images(split, range(first, min(first + part, len(split))))
 
 
 def _accuracy(network: IntegerNetwork, split: Any) -> float:

@@ -273,8 +273,11 @@ def _run_samples(outcome: Outcome, given: Tensor | SpikeTimes) -> tuple[Run, Ten
         dt = shown_dt(given, network.dt)
         return run_exactly(rule, network, given, dt, potential=True), given.raster(dt), dt
     x = network.to_floating(given)
+    known = (getattr(layer, "field_names", tuple)() for layer in network.layers.values())
+    potentials = any("v" in fields for fields in known)  # a folded module has none
+    wanted = ("spikes", "v") if potentials else ("spikes",)
     with torch.no_grad():
-        return network.run(x, _start(outcome, x), record=("spikes", "v")), x, network.dt
+        return network.run(x, _start(outcome, x), record=wanted), x, network.dt
 
 
 def _start(outcome: Outcome, x: Tensor) -> NetworkState | None:

@@ -100,6 +100,12 @@ def _seeded(seed: int) -> Iterator[None]:
         seeding.restore_random_state(before)
 
 
+def trained(folder: Path) -> Path:
+    """The best checkpoint of a run, or of one without validation the last."""
+    names = [name for name in ("best", "last") if has_checkpoint(folder / name)]
+    return folder / (names[0] if names else "best")
+
+
 def run(
     recipe: Recipe[Any],
     settings: RunSettings,

@@ -22,12 +22,19 @@ def pytest_runtest_setup() -> None:
 
 
 def enter_folder(namespace: dict[str, Any]) -> None:
+    from spikewright.compiler import registry
+
+    namespace["_known"] = dict(registry._targets)  # pages may make targets known
     namespace["_home"] = os.getcwd()
     namespace["_folder"] = tempfile.TemporaryDirectory()
     os.chdir(namespace["_folder"].name)
 
 
 def leave_folder(namespace: dict[str, Any]) -> None:
+    from spikewright.compiler import registry
+
+    registry._targets.clear()
+    registry._targets.update(namespace["_known"])
     os.chdir(namespace["_home"])
     namespace["_folder"].cleanup()
 

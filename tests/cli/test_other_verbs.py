@@ -29,7 +29,7 @@ def test_help_names_every_verb_and_loads_nothing_heavy(
 ) -> None:
     printed, said = start("--help").communicate(timeout=60)
     assert said == ""
-    for verb in ("run", "doctor", "profile", "data", "bench", "reproduce", "settings"):
+    for verb in ("run", "doctor", "profile", "data", "bench", "reproduce", "settings", "compile"):
         assert f" {verb} " in printed
 
 

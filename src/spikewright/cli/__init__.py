@@ -9,9 +9,11 @@ import typer
 
 from spikewright.cli import (
     bench,
+    compile,
     data,
     device,
     doctor,
+    explore,
     listen,
     profile,
     reproduce,
@@ -32,6 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("compile")(compile.compile)
+app.command("explore")(explore.explore)
 app.command("doctor")(doctor.doctor)
 app.command("profile")(profile.profile)
 app.command("listen")(listen.listen)

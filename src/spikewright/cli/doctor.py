@@ -33,10 +33,11 @@ def doctor(
     given = options.Given(name, size, config, assignments, {"seed": seed})
     chosen = options.choose(given)
     from spikewright.learning import doctor as examine
+    from spikewright.recipes.core.run import trained as saved
     from spikewright.training.checkpoint import load_checkpoint
 
     parts, batch = patient(chosen, trained)
-    state = None if trained is None else load_checkpoint(_saved(trained)).rule_state
+    state = None if trained is None else load_checkpoint(saved(trained)).rule_state
     screen = console()
     screen.print(_table(chosen, examine(parts.network, batch, parts.rule, state), trained))
     screen.print(parts.network.explain(batch[0]), markup=False)
@@ -45,21 +46,14 @@ def doctor(
 def patient(chosen: options.Chosen, trained: Path | None) -> tuple[Any, Any]:
     """What a recipe is made of, with fresh or trained weights, and its first training batch."""
     from spikewright.recipes.core.run import build
+    from spikewright.recipes.core.run import trained as saved
     from spikewright.training import load_weights
 
     parts = build(chosen.recipe, chosen.settings)
     if trained is not None:
-        load_weights(parts.network, _saved(trained))
+        load_weights(parts.network, saved(trained))
     index = list(range(min(chosen.settings.batch_size, len(parts.data.train))))
     return parts, parts.data.train.batch(index)
-
-
-def _saved(trained: Path) -> Path:
-    """The best checkpoint of a run, or of one without validation the last."""
-    from spikewright.training import has_checkpoint
-
-    names = [name for name in ("best", "last") if has_checkpoint(trained / name)]
-    return trained / (names[0] if names else "best")
 
 
 def _table(chosen: options.Chosen, diagnosis: Any, trained: Path | None) -> Any:

@@ -133,6 +133,48 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One of many designs: what it costs, ``x``, and what it gives, ``y``."""
+
+    x: float
+    y: float
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tradeoff:
+    """Designs by what they cost and what they give.
+
+    Args:
+        title: heading of the figure.
+        x, y: what the axes show, with units.
+        groups: by their names in the legend.
+        front: those that no other one beats.
+        chosen: the one to build.
+        caption: what there is to see.
+    """
+
+    title: str
+    x: str
+    y: str
+    groups: Mapping[str, Sequence[Choice]]
+    front: Sequence[Choice] = ()
+    chosen: Choice | None = None
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A table of text under a heading; ``numeric`` columns are aligned right."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[int] = ()
+    lead: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Goal:
     """A figure that must be met: the value wanted and ours, as text, and whether it is met."""
 
@@ -229,6 +271,8 @@ class ReportData:
         warnings: messages of ``doctor``, one a string.
         goals: figures that must be met.
         measured: what was measured over something that was varied.
+        tradeoffs: designs by what they cost and give.
+        listings: tables of any kind, each under a heading of its own.
         curves: lines of ``metrics.jsonl``, in order: ``{"kind": "train" | "validation" |
             "test", "epoch", "loss", "accuracy", "rates": {layer: spikes per neuron and step}}``.
         samples: inputs with rasters, membrane traces and readout.
@@ -253,6 +297,8 @@ class ReportData:
     warnings: Sequence[str] = ()
     goals: Sequence[Goal] = ()
     measured: Sequence[Curve] = ()
+    tradeoffs: Sequence[Tradeoff] = ()
+    listings: Sequence[Listing] = ()
     curves: Sequence[Mapping[str, Any]] = ()
     samples: Sequence[Sample] = ()
     rates: Mapping[str, Array] = field(default_factory=dict[str, Array])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikewright.report.data import Goal, LayerRow, ReportData, Sample
+from spikewright.report.data import Goal, LayerRow, Listing, ReportData, Sample
 from spikewright.report.figures.boundary import boundary
 from spikewright.report.figures.confusion import confusion
 from spikewright.report.figures.credit import credit
@@ -17,6 +17,7 @@ from spikewright.report.figures.raster import raster
 from spikewright.report.figures.rates import rate_curves, rate_histograms
 from spikewright.report.figures.readout import readout
 from spikewright.report.figures.receptive_fields import receptive_fields
+from spikewright.report.figures.tradeoff import tradeoff
 from spikewright.report.figures.weights import weights
 from spikewright.report.program import program_sections
 from spikewright.report.section import Section, Tab, Table
@@ -28,6 +29,8 @@ def sections(data: ReportData) -> list[Section]:
     found = [
         Section("goals", "Figures to meet", table=_goals(data.goals)),
         Section("measured", "Measured curves", plots=[measured(it) for it in data.measured]),
+        Section("tradeoffs", "Designs", plots=[tradeoff(it) for it in data.tradeoffs]),
+        *(_listing(place, it) for place, it in enumerate(data.listings)),
         Section("learning", "Learning", plots=curves(data.curves), grid=True),
         _stages(data),
         *program_sections(data.program),
@@ -66,6 +69,11 @@ def _goals(goals: Sequence[Goal]) -> Table | None:
     rows = [(it.metric, it.wanted, it.source, it.ours, "yes" if it.met else "no") for it in goals]
     head = ("metric", "reference", "source", "ours, mean ± sd", "met")
     return Table(head, rows, numeric=(1, 3)) if rows else None
+
+
+def _listing(place: int, it: Listing) -> Section:
+    table = Table(it.head, it.rows, numeric=it.numeric) if it.rows else None
+    return Section(f"listing-{place}", it.title, it.lead, table=table)
 
 
 def _stages(data: ReportData) -> Section:

@@ -82,7 +82,46 @@ class Drawing:
         shifts = tuple(self.pick.randint(0, 2) for _ in names)
         self.append(Add(shifts), self.requantise(2), names)
 
+    def shortcut(self, last: bool = False) -> None:
+        """Sums of a convolution, which no requantiser sees, and what goes past it."""
+        before, now = self.last, self.now
+        kind = self.pick.choice(["identity", "projection", "mean", "two"])
+        stride = (1, 1) if kind in ("identity", "two") else self.pair(1, 2)
+        outputs = self.pick.randint(1, 4) if kind == "projection" else now[0]
+        groups = now[0] if outputs == now[0] and self.pick.random() < 0.4 else 1
+        weight = self.integers(outputs, now[0] // groups, 3, 3, bits=3)
+        it = Convolution(weight, self.integers(outputs, bits=4), stride, (1, 1), groups)
+        self.append(it)
+        names = [self.last]
+        if kind == "projection":
+            weight = self.integers(outputs, now[0], 1, 1, bits=3)
+            it = Convolution(weight, self.integers(outputs, bits=4), stride)
+            self.append(it, None, (before,))
+            names.append(self.last)
+        elif kind == "mean":
+            self.append(SumPool((3, 3), stride, (1, 1)), None, (before,))
+            names.append(self.last)
+        else:
+            names.append(before)
+        if kind == "two":  # the sums of an addition in another one
+            self.append(Add(self.pair(0, 1)), None, tuple(names))
+            names = [before, self.last, names[0]]
+        self.pick.shuffle(names)
+        shifts = tuple(self.pick.randint(0, 2) for _ in names)
+        self.append(Add(shifts), None if last else self.requantise(3), tuple(names))
+
+    def past_dense(self, last: bool) -> None:
+        """Sums of a product and the vector it reads."""
+        (features,), before = self.now, self.last
+        weight = self.integers(features, features, bits=3)
+        self.append(Dense(weight, self.integers(features, bits=4)))
+        names = [self.last, before]
+        self.pick.shuffle(names)
+        self.append(Add(self.pair(0, 2)), None if last else self.requantise(3), tuple(names))
+
     def dense(self, last: bool) -> None:
+        if self.pick.random() < 0.3:
+            return self.past_dense(last)
         outputs = self.pick.randint(1, 20)
         weight = self.integers(outputs, self.now[0], bits=3)
         it = Dense(weight, self.integers(outputs, bits=6))
@@ -90,10 +129,16 @@ class Drawing:
 
     def draw(self) -> IntegerNetwork:
         for _ in range(self.pick.randint(1, 3)):
-            self.pick.choice([self.convolution, self.pool, self.residual])()
+            self.pick.choice([self.convolution, self.pool, self.residual, self.shortcut])()
             if min(self.now[1:]) < 3:
                 break
-        end = self.pick.randint(0, 5)
+        end = self.pick.randint(0, 6)
+        if end == 6:
+            self.shortcut(last=True)
+            end = self.pick.randint(0, 1)
+            if end:
+                self.append(Flatten())  # of sums
+            return IntegerNetwork(self.shape, self.bits, tuple(self.stages))
         if end > 1:
             self.append(Flatten(), self.requantise(0) if end == 2 else None)
         for k in range(end - 2):

@@ -128,8 +128,14 @@ def test_what_cannot_be_trained_is_refused(trained: tuple[nn.Module, Tensor, Ten
     made = convert(net, x, COARSE)
     with pytest.raises(ShapeError, match="as many samples, at least one, got 10 and 9"):
         fine_tune(made, x[:10], y[:9])
-    with pytest.raises(ParameterError, match="epochs must be above 0, got 0"):
-        FineTuning(epochs=0)
+    for name in ("epochs", "batch_size"):
+        for wrong in (0, 1.5, 2.0, True, float("nan")):
+            match = f"{name} must be whole and above 0, got {wrong}"
+            with pytest.raises(ParameterError, match=match):
+                FineTuning(**{name: wrong})
+    for rate in (0.0, float("nan"), float("inf")):
+        with pytest.raises(ParameterError, match=f"learning_rate must be above 0, got {rate}"):
+            FineTuning(learning_rate=rate)
     with pytest.raises(ParameterError, match="loss must be finite"):
         fine_tune(made, x, y, loss=lambda out, _: out.sum() * torch.inf)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from spikewright.errors import ShapeError
+from spikewright.targets.fpga.inputs import encode, saturated_inputs
 from spikewright.targets.fpga.integer import INPUT, Add, IntegerNetwork, Requantise, Stage
+from spikewright.targets.fpga.rates import rate_levels
 from spikewright.targets.fpga.saturations import saturations
 from targets.fpga import plain
 from targets.fpga.networks_at_random import inputs, network
@@ -73,3 +78,21 @@ def test_a_value_within_the_range_is_no_saturation() -> None:
     net = IntegerNetwork((2,), 4, (Stage("a", (INPUT,), Add((0,)), Requantise(1, 3)),))
     assert saturations(net, torch.tensor([[14, 13]])) == {"a": 0}
     assert saturations(net, torch.tensor([[15, 14]])) == {"a": 1}
+
+
+@pytest.mark.parametrize("wrong", [[[0.1, float("nan")]], [[0.1]], [[0.1, 0.2, 0.3]], 0.5])
+def test_real_inputs_that_are_no_numbers_or_too_few_are_refused(wrong: Any) -> None:
+    net = IntegerNetwork((2,), 2, (Stage("a", (INPUT,), Add((0,))),), scale=0.1)
+    x = torch.tensor(wrong)
+    for read in (encode, saturated_inputs, lambda net, x: rate_levels(net, x, 5)):
+        with pytest.raises(ShapeError, match=r"fpga\.encode: x must"):
+            read(net, x)
+
+
+def test_real_inputs_without_end_are_the_smallest_and_the_largest() -> None:
+    net = IntegerNetwork((2,), 2, (Stage("a", (INPUT,), Add((0,))),), scale=0.1)
+    x = torch.tensor([[-torch.inf, torch.inf]])
+    assert encode(net, x).tolist() == [[0, 3]]
+    assert rate_levels(net, x, 5).tolist() == [[0, 5]]
+    assert saturated_inputs(net, x) == 2
+    assert encode(net, torch.zeros(0, 2)).shape == (0, 2)

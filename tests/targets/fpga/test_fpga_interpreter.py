@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ import torch
 from spikewright.errors import CompileError, ParameterError, ProgramError, ShapeError
 from spikewright.targets.fpga.assemble import assemble, assemble_together
 from spikewright.targets.fpga.dimensions import Hardware
-from spikewright.targets.fpga.emit import emit, images, read_program, sources
+from spikewright.targets.fpga.emit import (
+    emit,
+    images,
+    read_program,
+    seal_head,
+    sources,
+    stamp,
+)
 from spikewright.targets.fpga.instructions import Operation, Setting, decode, encode
 from spikewright.targets.fpga.integer import (
     INPUT,
@@ -27,11 +35,14 @@ from spikewright.targets.fpga.integer import (
     SumPool,
 )
 from spikewright.targets.fpga.interpreter import interpret
+from spikewright.targets.fpga.machine import Machine
+from spikewright.targets.fpga.memory import image, read_image
 from spikewright.targets.fpga.spikes import run_spikes
+from spikewright.targets.fpga.terms import unstored
 from targets.fpga.rtl_networks import drawn
 
 GOLDENS = Path(__file__).parent / "goldens"
-SMALL = Hardware(lanes=3, units=3, linear=5, word=10)
+SMALL = Hardware(lanes=3, units=3, linear=5, word=14)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -43,16 +54,49 @@ def test_instructions_compute_what_the_network_does(seed):
         np.testing.assert_array_equal(outcome.results, expected)
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_a_rate_code_computes_the_same_in_more_clocks(seed):
+    network, q = drawn(seed)
+    radix = interpret(assemble(network, SMALL), q.numpy())
+    rate = interpret(assemble(network, replace(SMALL, code="rate")), q.numpy())
+    np.testing.assert_array_equal(rate.results, network.run(q).numpy())
+    np.testing.assert_array_equal(rate.saturated, radix.saturated)
+    assert rate.cycles >= radix.cycles
+
+
+def test_clocks_of_a_rate_code_are_those_of_its_steps():
+    weight, bias = torch.ones(5, 7, dtype=torch.int64), torch.zeros(5, dtype=torch.int64)
+    network = IntegerNetwork((7,), 4, (Stage("out", (INPUT,), Dense(weight, bias)),))
+    clocks = []
+    for code in ("radix", "rate"):
+        hardware = Hardware(units=1, linear=5, word=7, code=code)
+        clocks.append(interpret(assemble(network, hardware), np.full((1, 7), 15)).cycles)
+    # By hand, of 15 instead of 4 steps: a row that is written, fetched, and its 7 features swept.
+    assert clocks[1] - clocks[0] == (15 - 4) * (1 + 1 + 7)
+
+
+def test_a_rate_code_of_too_many_steps_is_refused():
+    dense = Dense(torch.ones(2, 2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64))
+    stages = Stage("a", (INPUT,), dense, Requantise(0, 9)), Stage("b", ("a",), dense)
+    network = IntegerNetwork((2,), 8, stages)
+    with pytest.raises(CompileError, match="at most 8 bits, got 9, 511 steps"):
+        assemble(network, Hardware(code="rate"))
+    with pytest.raises(ParameterError, match="code must be 'radix' or 'rate', got 'phase'"):
+        Hardware(code="phase")
+
+
 def test_the_networks_drawn_are_worth_testing():
-    kinds, busy, clipped = set(), 0, 0
+    kinds, busy, clipped, hidden = set(), 0, 0, 0
     for seed in range(60):
         network, q = drawn(seed)
         kinds |= {type(stage.operation).__name__ for stage in network.stages}
+        hidden += bool(unstored(network))
         busy += bool(network.run(q).float().std() > 0)
         clipped += bool(interpret(assemble(network), q.numpy()).saturated.any())
     assert kinds == {"Convolution", "Dense", "MaxPool", "SumPool", "Add", "Flatten"}
     assert busy > 45
     assert clipped > 20
+    assert hidden > 20
 
 
 def test_every_golden_vector_of_the_rtl_comes_out_of_the_interpreter():
@@ -90,13 +134,51 @@ def test_what_was_written_is_read_back(tmp_path):
         ("weights.mem", None, "No such file"),
     ],
 )
-def test_damaged_files_are_refused(tmp_path, name, text, fault):
+def test_damaged_files_are_refused_whatever_their_checksums(tmp_path, name, text, fault):
     emit(assemble(drawn(7)[0]), tmp_path)
     (tmp_path / name).unlink()
     if text is not None:
         (tmp_path / name).write_text(text)
+        if name != "layers.json":
+            reseal(tmp_path, lambda head: head["files"].update({name: stamp(text)}))
     with pytest.raises(ProgramError, match=fault):
         read_program(tmp_path)
+
+
+def reseal(folder, change):
+    head = json.loads((folder / "layers.json").read_text())
+    change(head)
+    (folder / "layers.json").write_text(json.dumps(seal_head(head)))
+
+
+IMAGES = ["instructions", "kernels", "weights", "kernel_biases", "weight_biases"]
+
+
+@pytest.mark.parametrize("name", [*(f"{each}.mem" for each in IMAGES), "layers.json"])
+def test_files_cut_off_anywhere_are_refused(tmp_path, name):
+    content = (emit(assemble(drawn(7)[0]), tmp_path) / name).read_bytes()
+    for share in (0.0, 0.3, 0.6, 0.99):
+        (tmp_path / name).write_bytes(content[: int(share * len(content))])
+        with pytest.raises(ProgramError, match="must hold a program of version 2"):
+            read_program(tmp_path)
+    # At the end of a line what is left is a whole, shorter image.
+    (tmp_path / name).write_bytes(content[: content.rindex(b"\n", 0, -1) + 1])
+    with pytest.raises(ProgramError):
+        read_program(tmp_path)
+
+
+@pytest.mark.parametrize("name", [*(f"{each}.mem" for each in IMAGES), "layers.json"])
+def test_one_changed_digit_is_refused(tmp_path, name):
+    content = (emit(assemble(drawn(7)[0]), tmp_path) / name).read_bytes()
+    digits = [k for k, byte in enumerate(content) if chr(byte) in "01234567"]
+    for place in digits[:: max(len(digits) // 20, 1)]:
+        changed = bytearray(content)
+        changed[place] += 1
+        (tmp_path / name).write_bytes(changed)
+        with pytest.raises(ProgramError):
+            read_program(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    read_program(tmp_path)
 
 
 def test_numbers_of_instructions_are_those_of_the_hardware():
@@ -136,17 +218,32 @@ def test_what_no_unit_can_do_is_refused():
     weight, bias = torch.ones(2, 2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     dense = Stage("a", (INPUT,), Dense(weight, bias))
     after = Stage("b", ("a",), Dense(weight, bias))
-    with pytest.raises(CompileError, match="stage 'a' must have a requantiser"):
+    with pytest.raises(CompileError, match="'a' must have a requantiser, got sums for stage 'b'"):
         assemble(IntegerNetwork((2,), 2, (dense, after)))
     with pytest.raises(CompileError, match="at most 8 bits, got 9"):
         assemble(IntegerNetwork((2,), 9, (dense,)))
     flat = Stage("p", (INPUT,), SumPool((1, 1), (1, 1)), Requantise(0, 2))
     network = IntegerNetwork((1, 2, 2), 2, (flat, Stage("sum", ("p", INPUT), Add((0, 30)))))
     assert interpret(assemble(network), np.full((1, 1, 2, 2), 3)).results.max() == 3 + 3 * 2**30
-    with pytest.raises(ParameterError, match="units must be at least 1, got 0"):
-        Hardware(units=0)
+    for wrong in (0, 1.5, True):
+        with pytest.raises(
+            ParameterError, match=f"units must be at least 1 and whole, got {wrong}"
+        ):
+            Hardware(units=wrong)
     with pytest.raises(ShapeError, match=r"\(batch, 1, 2, 2\)"):
         interpret(assemble(network), np.zeros((1, 4), np.int64))
+
+
+def test_lanes_and_words_are_as_asked_for_or_refused():
+    flat = Stage("p", (INPUT,), SumPool((1, 1), (1, 1)), Requantise(0, 2))
+    network, q = IntegerNetwork((1, 2, 5), 2, (flat,)), np.array([[[[0, 1, 2, 3, 0], [3] * 5]]])
+    for lanes, word in ((1, 5), (3, 9), (7, 5), (12, None)):
+        program = assemble(network, Hardware(lanes=lanes, word=word))
+        assert (program.dimensions.lanes, program.dimensions.word) == (lanes, word or 5)
+        np.testing.assert_array_equal(interpret(program, q).results, q)
+    assert assemble(network).dimensions.lanes == 5
+    with pytest.raises(CompileError, match=r"word must be at least 5, .* got 4"):
+        assemble(network, Hardware(word=4))
 
 
 @pytest.mark.parametrize("wrong", [[[7, 1]], [[-1, 1]], [[1.5, 1]], [[float("nan"), 1]]])
@@ -174,3 +271,50 @@ def test_sums_that_a_shift_lifts_out_of_range_are_refused() -> None:
     stage = Stage("out", (INPUT,), dense, Requantise(-70, 4))
     with pytest.raises(CompileError, match="must stay below"):
         IntegerNetwork((2,), 2, (stage,))
+
+
+def test_many_samples_are_worked_out_in_parts(monkeypatch):
+    network, q = drawn(7, batch=5)
+    program = assemble(network, SMALL)
+    whole = interpret(program, q.numpy())
+    monkeypatch.setattr("spikewright.targets.fpga.interpreter.PART", 2)
+    parts = interpret(program, q.numpy())
+    assert parts.cycles == whole.cycles
+    for name in ("results", "saturated", "stalls"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_what_the_lanes_see_is_made_anew_when_it_was_written_to():
+    program = assemble(drawn(7)[0])
+    machine, made = Machine(program, np.zeros((1, 4), np.int64)), list[int]()
+    machine.settings |= {Setting.BITS: 1, Setting.TARGET: 1}
+
+    def make(machine):
+        made.append(int(machine.read(np.array([0]))[0, 0, 0]))
+        return np.array(made)
+
+    def write(address, value):
+        machine.settings[Setting.TARGET] = address
+        machine.write(np.array([[[[value]]]]))
+        return machine.kept_or_made(make)[-1]
+
+    assert write(1, 1) == 0
+    assert write(2, 1) == 0
+    assert made == [0]
+    assert write(0, 1) == 1
+    assert made == [0, 1]
+    machine.settings[Setting.SOURCE] = 1
+    machine.kept_or_made(make)
+    assert made == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("bits", "each"), [(1, 1), (3, 2), (4, 5), (7, 3), (23, 2), (40, 1)])
+def test_an_image_is_the_words_of_its_numbers(bits, each, monkeypatch):
+    monkeypatch.setattr("spikewright.targets.fpga.memory.PART", 4)
+    draw = np.random.default_rng(bits)
+    numbers = draw.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (9, each))
+    words = [sum((int(n) % 2**bits) << (bits * k) for k, n in enumerate(row)) for row in numbers]
+    lines = image(numbers, bits, 11).splitlines()
+    assert [int(line, 16) for line in lines] == [*words, 0, 0]
+    assert {len(line) for line in lines} == {-(-bits * each // 4)}
+    np.testing.assert_array_equal(read_image(image(numbers, bits, 0), bits, each), numbers)

@@ -25,6 +25,7 @@ from spikewright.targets.fpga.integer import (
     Requantise,
 )
 from spikewright.targets.fpga.interpreter import interpret
+from spikewright.targets.fpga.terms import unstored
 from spikewright.targets.fpga.verilator import Traffic, available, lint, run_tool, simulate
 from targets.fpga.rtl_networks import Drawing, drawn
 
@@ -35,7 +36,7 @@ needs_verilator = pytest.mark.skipif(
 )
 pytestmark = [pytest.mark.slow, needs_verilator]
 SEEDS = range(24)
-ON_CHIP = Hardware(lanes=3, units=3, linear=5, word=10)
+ON_CHIP = Hardware(lanes=3, units=3, linear=5, word=14)
 STREAMED = Hardware(units=2, linear=8, stream_kernels=True, stream_weights=True)
 
 
@@ -64,6 +65,15 @@ def test_rtl_equals_the_network_and_the_interpreter(hardware):
         assert found.stalls.max() <= 1 + q[0].size * hardware.stream_kernels
 
 
+def test_a_rate_coded_accelerator_computes_the_same_numbers():
+    cases = [drawn(seed) for seed in SEEDS[::3]]
+    hardware = Hardware(lanes=5, units=2, linear=4, stream_weights=True, code="rate")
+    made = assemble_together([network for network, _ in cases], hardware)
+    assert lint(made[0].dimensions) == ""
+    for seed, (program, (network, q)) in enumerate(zip(made, cases, strict=True)):
+        same(program, network, q.numpy(), Traffic(gap=30 * (seed % 2), reset_at=40 * (seed % 3)))
+
+
 @pytest.mark.parametrize("hardware", [ON_CHIP, STREAMED], ids=["on chip", "streamed"])
 def test_gaps_and_back_pressure_change_nothing_but_stalls(hardware):
     stalls = 0
@@ -73,10 +83,16 @@ def test_gaps_and_back_pressure_change_nothing_but_stalls(hardware):
     assert stalls > 1000
 
 
+@pytest.mark.parametrize("hardware", [ON_CHIP, STREAMED], ids=["on chip", "streamed"])
+def test_what_registers_hold_when_the_power_comes_on_does_not_matter(hardware):
+    for seed, (program, network, q) in enumerate(programs(hardware)):
+        same(program, network, q, Traffic(initial=1 + seed))
+
+
 def test_reset_in_the_middle_of_a_run_leaves_nothing_behind():
     for seed, (program, network, q) in enumerate(programs(STREAMED)):
-        cycles = interpret(program, q).cycles
-        same(program, network, q, Traffic(gap=20, seed=seed, reset_at=1 + cycles * seed // 24))
+        at = 1 + interpret(program, q).cycles * seed // 24
+        same(program, network, q, Traffic(gap=20, seed=seed, reset_at=at, initial=1 + seed))
 
 
 @pytest.mark.parametrize("hardware", [ON_CHIP, STREAMED], ids=["on chip", "streamed"])
@@ -84,8 +100,22 @@ def test_lint_finds_nothing(hardware):
     assert lint(programs(hardware)[0][0].dimensions) == ""
 
 
+def test_some_of_the_networks_keep_sums():
+    keeping = [network for _, network, _ in programs(ON_CHIP) if unstored(network)]
+    assert len(keeping) > 6
+
+
+def test_lint_finds_nothing_with_the_smallest_memory_of_sums():
+    assert lint(Dimensions(sums=2, value=8)) == ""
+    assert lint(Dimensions(sums=2, lift=3, units=3, value=8)) == ""
+
+
 def test_lint_finds_nothing_in_the_smallest_accelerator():
     assert lint(Dimensions()) == ""
+
+
+def test_lint_finds_nothing_where_lanes_are_idle():
+    assert lint(Dimensions(value=8, lanes=9, word=4, stride=2, pad=1, offset=4)) == ""
 
 
 def test_lint_finds_nothing_where_activations_are_wider_than_a_byte():

@@ -22,7 +22,7 @@ SEEDS = (1, 2, 3, 4, 5, 9)
 
 def main() -> None:
     cases = [drawn(seed) for seed in SEEDS]
-    hardware = Hardware(lanes=3, units=3, linear=5, word=10)
+    hardware = Hardware(lanes=3, units=3, linear=5, word=14)
     programs = assemble_together([network for network, _ in cases], hardware)
     for seed, program, (_, q) in zip(SEEDS, programs, cases, strict=True):
         folder = emit(program, GOLDENS / f"seed{seed}")

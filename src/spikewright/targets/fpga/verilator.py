@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from spikewright.targets.fpga.program import Program
 
 TESTBENCH = Path(__file__).parent / "bench" / "testbench.cpp"
 FLAGS = (
-    *("--cc", "--exe", "--build", "-O3", "-CFLAGS", "-O1", "-o", "Vaccelerator"),
+    *("--cc", "--exe", "--build", "-O3", "-CFLAGS", "-O1"),
     *("--x-assign", "unique", "--x-initial", "unique"),  # open to random values, see Traffic
 )
 BUILDING = ".building"
@@ -116,18 +116,44 @@ def build(dimensions: Dimensions, watchers: Sequence[Path] = ()) -> Path:
     Args:
         watchers: see `simulated`.
     """
+    given = [package_text(dimensions).encode()]
+    given += [path.read_bytes() for path in (*sources(), *watchers, TESTBENCH)]
+
+    def arguments(folder: Path) -> list[str]:
+        return [*_arguments(dimensions, folder), *map(str, watchers), str(TESTBENCH)]
+
+    return kept_simulator("Vaccelerator", FLAGS, given, arguments)
+
+
+def kept_simulator(
+    name: str,
+    flags: Sequence[str],
+    given: Iterable[bytes],
+    arguments: Callable[[Path], Sequence[str]],
+) -> Path:
+    """A simulator from the cache; made there, by one process, if it is not in it.
+
+    Args:
+        name: of the program.
+        flags: of Verilator.
+        given: all that it is made of; with the tools' versions and the machine, its key.
+        arguments: sources and top module; may write some of them into the folder it is given.
+
+    Raises:
+        MissingDependency: no Verilator.
+        ProgramError: it could not be built; nothing is left of it.
+    """
     _need_verilator()
-    digest = hashlib.sha256(package_text(dimensions).encode())
-    digest.update(repr((FLAGS, _versions(), platform.system(), platform.machine())).encode())
-    for path in (*sources(), *watchers, TESTBENCH):
-        digest.update(path.read_bytes())
+    made_by = (name, tuple(flags), _versions(), platform.system(), platform.machine())
+    digest = hashlib.sha256(repr(made_by).encode())
+    for content in given:
+        digest.update(content)
     kept = cache_root() / "rtl" / digest.hexdigest()[:24]
-    simulator = kept / "Vaccelerator"
     with FileLock(f"{kept}.lock"):
-        if not simulator.exists():
+        if not (kept / name).exists():
             _sweep(kept)
-            _build(dimensions, kept, watchers)
-    return simulator
+            _build(kept, name, flags, arguments)
+    return kept / name
 
 
 def run_tool(command: Sequence[str], folder: Path) -> str:
@@ -169,14 +195,15 @@ def _run(command: Sequence[str], folder: Path) -> tuple[int, str, str]:
     return tool.returncode, said, complaint
 
 
-def _build(dimensions: Dimensions, kept: Path, watchers: Sequence[Path]) -> None:
+def _build(
+    kept: Path, name: str, flags: Sequence[str], arguments: Callable[[Path], Sequence[str]]
+) -> None:
     place = kept.with_suffix(BUILDING)
     place.mkdir()
     try:
-        arguments = [*_arguments(dimensions, place), *map(str, watchers), str(TESTBENCH)]
-        run_tool(["verilator", *FLAGS, "--Mdir", str(place), *arguments], place)
+        run_tool(["verilator", *flags, "-o", name, "--Mdir", str(place), *arguments(place)], place)
         kept.mkdir(exist_ok=True)
-        (place / "Vaccelerator").replace(kept / "Vaccelerator")
+        (place / name).replace(kept / name)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

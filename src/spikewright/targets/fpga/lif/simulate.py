@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import ArrayLike
 
 from spikewright.errors import MissingDependency, ProgramError
-from spikewright.files import cache_root
 from spikewright.targets.fpga.lif.emit import images, made, sources
 from spikewright.targets.fpga.lif.lanes import Lanes
 from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
-from spikewright.targets.fpga.verilator import Traffic, available, run_tool
+from spikewright.targets.fpga.verilator import Traffic, available, kept_simulator, run_tool
 
 TESTBENCH = Path(__file__).parent.parent / "bench" / "lif_testbench.cpp"
+# Of the library only what runs in every clock is worth the compiler's time.
+FLAGS = (
+    *("--cc", "--exe", "--build", "--x-assign", "unique"),
+    *("-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"),
+)
 SPIKE, STEP, FRESH = 0, 1, 2
 """Kinds of events, as in ``event_pkg.sv``."""
 
@@ -83,29 +85,13 @@ def lint(network: FixedNetwork, lanes: Lanes | None = None) -> str:
 def build(network: FixedNetwork, lanes: Lanes) -> Path:
     """The simulator for a core; made if it is not in the cache. Images are read when it runs."""
     _need_verilator()
-    digest = hashlib.sha256(repr(sorted(made(network, lanes).items())).encode())
-    for path in (*sources(), TESTBENCH):
-        digest.update(path.read_bytes())
-    kept = cache_root() / "rtl" / f"lif-{digest.hexdigest()[:24]}"
-    simulator = kept / "Vlif_core"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{kept}.lock"):
-        if not simulator.exists():
-            _build(network, lanes, kept)
-    return simulator
+    given = [repr(sorted(made(network, lanes).items())).encode()]
+    given += [path.read_bytes() for path in (*sources(), TESTBENCH)]
 
+    def arguments(folder: Path) -> list[str]:
+        return ["--top-module", "lif_core", *_written(network, lanes, folder), str(TESTBENCH)]
 
-def _build(network: FixedNetwork, lanes: Lanes, kept: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="build-", dir=kept.parent) as folder:
-        place = Path(folder)
-        # Of the library only what runs in every clock is worth the compiler's time.
-        quick = ["-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"]
-        flags = ["--cc", "--exe", "--build", "--x-assign", "unique", "--Mdir", folder, *quick]
-        files = [*_written(network, lanes, place), str(TESTBENCH)]
-        options = ["--top-module", "lif_core", "-o", "Vlif_core"]
-        run_tool(["verilator", *flags, *options, *files], place)
-        kept.mkdir(exist_ok=True)
-        (place / "Vlif_core").replace(kept / "Vlif_core")
+    return kept_simulator("Vlif_core", FLAGS, given, arguments)
 
 
 def _written(network: FixedNetwork, lanes: Lanes, folder: Path) -> list[str]:

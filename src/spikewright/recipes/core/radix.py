@@ -18,6 +18,13 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.learning import Surrogate
 from spikewright.learning import convert as to_rates
+from spikewright.recipes.core.radix_images import (
+    accuracy_of,
+    images_of,
+    parts_of,
+    rate_accuracy_of,
+    training_images,
+)
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome, Parts, build, run, threads, trained
 from spikewright.recipes.core.sweep import PLACE, Sweep
@@ -34,15 +41,12 @@ from spikewright.targets.fpga.program import Program
 from spikewright.targets.fpga.quantising.fine_tune import FineTuning, Step, fine_tune
 from spikewright.targets.fpga.quantising.quantised import Quantised
 from spikewright.targets.fpga.quantising.settings import Quantisation, WeightQuantisation
-from spikewright.targets.fpga.rates import run_rates
 from spikewright.targets.fpga.spikes import run_spikes
 from spikewright.targets.fpga.verilator import available, simulate
 from spikewright.targets.fpga.verilator import build as build_simulator
 from spikewright.training import load_weights
 
 DT = 1e-3
-PART = 500
-"""Images that are worked out at once."""
 FEW = 100
 """Images that neurons work through at once, in all their steps."""
 SIMULATED_PART = 100
@@ -174,7 +178,7 @@ class RadixRecipe(Recipe[S]):
         with threads(settings.threads):
             parts = build(self, settings)
             load_weights(parts.network, trained(folder))
-            images = _training_images(parts.data, settings)
+            images = training_images(parts.data, settings.seed)
             made = self.tuned(self.rounded(parts, images[0]), images, settings, progress)
         return made, images[0][: settings.calibrated]
 
@@ -197,14 +201,14 @@ class RadixRecipe(Recipe[S]):
         with threads(settings.threads):
             parts = build(self, settings)
             load_weights(parts.network, trained(folder))
-            images = _training_images(parts.data, settings)
+            images = training_images(parts.data, settings.seed)
             found: list[Candidate] = []
             for steps, bits in choices:
                 progress(f"T = {steps}, weights of {bits} bits: rounding")
                 chosen = settings.model_copy(update={"bits": steps, "weight_bits": bits})
                 rounded = self.rounded(replace(parts, settings=chosen), images[0])
                 network = self.tuned(rounded, images, chosen).network
-                accuracy = _accuracy(network, parts.data.validation)
+                accuracy = accuracy_of(network, parts.data.validation)
                 additions = _additions(network, images[0][: settings.checked])
                 found.append(Candidate(network, steps, bits, accuracy, additions))
         return found
@@ -223,28 +227,29 @@ class RadixRecipe(Recipe[S]):
     def _explored(self, outcome: Outcome) -> dict[str, float]:
         settings: Any = outcome.parts.settings
         data: Any = outcome.parts.data
-        x, y = _training_images(data, settings)
+        x, y = training_images(data, settings.seed)
         made = self.rounded(outcome.parts, x)
-        values = {ROUNDED: _accuracy(made.network, data.test)}
+        values = {ROUNDED: accuracy_of(made.network, data.test)}
         made = self.tuned(made, (x, y), settings)
-        values[RADIX] = _accuracy(made.network, data.test)
+        values[RADIX] = accuracy_of(made.network, data.test)
         return (
             values
-            | self._by_rate(made.network, data.test, settings, values[RADIX])
+            | self.by_rate(made.network, data.test, settings, values[RADIX])
             | self._by_neurons(outcome, x, values[RADIX])
             | (self._accelerated(made.network, data.test, settings))
         )
 
-    def _by_rate(
+    def by_rate(
         self, network: IntegerNetwork, test: Any, settings: S, wanted: float
     ) -> dict[str, float]:
-        same = 2**settings.bits - 1  # steps that give the very numbers of radix
+        """Accuracies of the rate code, and from how many steps on it has the one wanted."""
+        same = 2**network.bits - 1  # steps that give the very numbers of radix
         tried = sorted({*settings.rates, same})
-        found = {steps: _rate_accuracy(network, test, steps) for steps in tried}
+        found = {steps: rate_accuracy_of(network, test, steps) for steps in tried}
         short = [steps for steps in tried if steps < same and found[steps] < wanted]
         enough = min(steps for steps in tried if steps > max(short, default=0))
         values = {BY_RATE.format(x=steps): accuracy for steps, accuracy in found.items()}
-        return values | {TIMES: enough / settings.bits}
+        return values | {TIMES: enough / network.bits}
 
     def _by_neurons(self, outcome: Outcome, x: Tensor, wanted: float) -> dict[str, float]:
         """The module as rates of `IF` neurons, all layers at work in every step."""
@@ -254,7 +259,7 @@ class RadixRecipe(Recipe[S]):
             return {}
         network = to_rates(_module(outcome.parts.network), x[: settings.calibrated], dt=DT)
         right = torch.zeros(len(lengths))
-        for images, y in _parts(outcome.parts.data.test, FEW):
+        for images, y in parts_of(outcome.parts.data.test, FEW):
             with torch.no_grad():
                 out, _ = network.eval()(images.expand(lengths[-1], *images.shape))
             chosen = out.cumsum(0)[[length - 1 for length in lengths]].argmax(2)
@@ -267,7 +272,7 @@ class RadixRecipe(Recipe[S]):
 
     def _accelerated(self, network: IntegerNetwork, test: Any, settings: S) -> dict[str, float]:
         """Spikes, clocks, memories, and images on which not all agree."""
-        x, _ = _images(test, range(min(settings.checked, len(test))))
+        x, _ = images_of(test, range(min(settings.checked, len(test))))
         q = encode(network, x)
         shown = list(run_spikes(network, q))
         sums = network.run(q).numpy()
@@ -295,7 +300,7 @@ def _simulated(
     build_simulator(program.dimensions)  # not part of the time
     count, wrong, seconds = min(wanted, len(test)), 0, 0.0
     for first in range(0, count, SIMULATED_PART):
-        x, _ = _images(test, range(first, min(first + SIMULATED_PART, count)))
+        x, _ = images_of(test, range(first, min(first + SIMULATED_PART, count)))
         q = encode(network, x)
         begun = time.perf_counter()
         found = simulate(program, q.numpy())
@@ -325,41 +330,6 @@ def _module(network: sw.Network) -> nn.Module:
 def _additions(network: IntegerNetwork, x: Tensor) -> float:
     """Of an image, on the mean."""
     return sum(each.additions for each in run_spikes(network, encode(network, x))) / len(x)
-
-
-def _training_images(data: Any, settings: RadixSettings) -> tuple[Tensor, Tensor]:
-    """All of them, augmented once."""
-    augmenting = torch.Generator().manual_seed(settings.seed)
-    return _images(data.train, range(len(data.train)), augmenting)
-
-
-def _images(
-    split: Any, index: Iterable[int], generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Images (samples, *features), without the one step that they take in training."""
-    x, y = split.batch(torch.tensor(list(index)), generator)
-    return x[0], y
-
-
-def _parts(split: Any, part: int = PART) -> Iterable[tuple[Tensor, Tensor]]:
-    for first in range(0, len(split), part):
-        yield _images(split, range(first, min(first + part, len(split))))
-
-
-def _accuracy(network: IntegerNetwork, split: Any) -> float:
-    right = sum(
-        int((network.run(encode(network, x)).flatten(1).argmax(1) == y).sum())
-        for x, y in _parts(split)
-    )
-    return 100 * right / len(split)
-
-
-def _rate_accuracy(network: IntegerNetwork, split: Any, steps: int) -> float:
-    right = 0
-    for x, y in _parts(split):
-        *_, last = run_rates(network, x, steps)
-        right += int((last.values.flatten(1).argmax(1) == y).sum())
-    return 100 * right / len(split)
 
 
 def _quantisation(settings: RadixSettings) -> Quantisation:

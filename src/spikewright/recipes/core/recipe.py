@@ -22,6 +22,7 @@ from spikewright.settings import Settings, Source, make
 
 if TYPE_CHECKING:
     from spikewright.recipes.core.hardware import Deployment, Plane
+    from spikewright.recipes.core.metric_table import MetricTable
     from spikewright.recipes.core.run import Outcome
     from spikewright.recipes.core.sweep import Sweep
 
@@ -88,6 +89,7 @@ class Recipe(ABC, Generic[S]):
         seeds: for each size, how many runs `reproduce` averages over.
         figures: what must be met.
         sweeps: metrics that reports draw as curves.
+        tables: metrics that are shown as tables.
         picture: rows and columns of the picture that inputs are, where reports are to show what
             each neuron of the first layer looks for.
     """
@@ -98,6 +100,7 @@ class Recipe(ABC, Generic[S]):
     seeds: ClassVar[Mapping[str, int]] = {"small": 3, "full": 10}
     figures: ClassVar[Sequence[Figure]] = ()
     sweeps: ClassVar[Sequence[Sweep]] = ()
+    tables: ClassVar[Sequence[MetricTable]] = ()
     picture: ClassVar[tuple[int, int] | None] = None
 
     @property

@@ -27,6 +27,7 @@ def make_reproduction_report(recipe: Recipe[S], settings: RunSettings, table: Ta
             summary=Summary(extra=cards),
             goals=[_goal(row) for row in table.rows],
             measured=curves(recipe.sweeps, table.measured),
+            listings=[it for each in recipe.tables if (it := each.listing(table.measured))],
             settings={"recipe": recipe.name, **settings.model_dump()},
             environment=table.environment,
         )

@@ -1,7 +1,7 @@
 """What recipes for the FPGA on CIFAR-10 share: a trial on the images at hand, training on a GPU.
 
 Small: the whole network, a few passes over 2700 images, then compiled, run on a few images bit for
-bit and costed. Full: all of CIFAR-10, as long as E3NE trains.
+bit, in SystemVerilog as well, and costed. Full: all of CIFAR-10, as long as E3NE trains.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class RadixCIFARSettings(RadixSettings):
     """all of CIFAR-10, or its first 4000 training images, 3000 for training and 1000 for tests"""
     validation: int = Field(300, ge=1)
     """training images held out to choose the best epoch"""
-    epochs: int = Field(2, ge=1)
+    epochs: int = Field(6, ge=1)
     """passes over the training images"""
     batch_size: int = Field(50, ge=1)
     """images a step"""
@@ -61,6 +61,8 @@ class RadixCIFARSettings(RadixSettings):
     """outputs of a linear layer at once"""
     checked: int = Field(4, ge=1)
     """test images that spikes and accelerator work through too"""
+    simulated: int = Field(4, ge=0)
+    """test images that the SystemVerilog works through too, where Verilator is installed"""
 
 
 class RadixCIFARRecipe(RadixRecipe[RadixCIFARSettings]):

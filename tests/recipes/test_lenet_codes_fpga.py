@@ -19,11 +19,12 @@ from spikewright.recipes.core.designs import (
     MEDIAN,
     POWER,
     STEPS,
+    Compared,
     Through,
     both_codes,
-    ratio,
 )
 from spikewright.settings import Source
+from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.integer import INPUT, Dense, IntegerNetwork, Stage
 from spikewright.targets.fpga.interpreter import interpret
 from spikewright.targets.fpga.synthesis.activity import Activity
@@ -60,23 +61,32 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_both_codes_are_compared_at_the_median_clock(tools: list[str], tmp_path: Path) -> None:
-    found = both_codes(NETWORK, Q, Through(1, 1, "25k", (1, 2, 3), tmp_path))
-    assert sum("rate" in line for line in tools) == sum("radix" in line for line in tools) == 4
-    radix, rate = ({name: found[f"T = 3, {code}: {name}"] for name in designs.TABLE.quantities}
-                   for code in ("radix", "rate"))  # fmt: skip
+    found = both_codes(
+        NETWORK, Q, Through(Hardware(1, 1, 1), Hardware(1, 1, 2), "25k", (1, 2, 3), tmp_path)
+    )
+    assert len(tools) == 3 * 4
+    assert sum("rate" in line for line in tools) == 4
+    radix, rate, larger = (
+        {name: found[f"T = 3, {design}: {name}"] for name in designs.TABLE.quantities}
+        for design in ("radix", "rate", "larger radix")
+    )
+    compared = Compared(3)
     assert (radix[STEPS], rate[STEPS]) == (3, 7)
     assert radix["7-series: LUT"] == 107
     assert radix["ECP5: LUT"] == 100
     assert radix[MEDIAN] == 60
     assert radix[LATENCY] == pytest.approx(radix[CLOCKS] / 60e3)
     assert radix[LUT_SECONDS] == pytest.approx(100 * radix[LATENCY] / 1e3)
-    assert found[ratio(3, LATENCY)] == pytest.approx(rate[CLOCKS] / radix[CLOCKS])
-    assert found[ratio(3, LUT_SECONDS)] == pytest.approx(100 / 150 * radix[CLOCKS] / rate[CLOCKS])
+    assert found[compared.latency] == pytest.approx(rate[CLOCKS] / radix[CLOCKS])
+    assert found[compared.lut_seconds] == pytest.approx(100 / 150 * radix[CLOCKS] / rate[CLOCKS])
+    assert found[compared.larger_lut] == pytest.approx(100 / 150)
+    assert larger[CLOCKS] < radix[CLOCKS]
+    assert found[compared.larger_latency] == pytest.approx(rate[CLOCKS] / larger[CLOCKS])
     # 100 additions of 8 bits at 14 x 0.03 pJ and 640 bits at 10 / 64 pJ.
     assert radix[ENERGY] == pytest.approx((42 + 100) * 1e-6)
     assert radix[POWER] == pytest.approx(radix[ENERGY] / radix[LATENCY])
-    assert found[ratio(3, ENERGY)] == pytest.approx(1 / 3)
-    assert found[ratio(3, POWER)] == pytest.approx(found[ratio(3, LATENCY)] / 3)
+    assert found[compared.energy] == pytest.approx(1 / 3)
+    assert found[compared.power] == pytest.approx(found[compared.latency] / 3)
 
 
 @pytest.mark.slow
@@ -92,10 +102,11 @@ def test_the_recipe_gives_every_figure_and_its_table(
     assert {figure.metric for figure in found.figures} <= set(measured)
     (shown,) = (table.listing([measured]) for table in found.tables)
     assert shown is not None
-    assert shown.head == ["", "T = 4, radix", "T = 4, rate", "T = 5, radix", "T = 5, rate"]
-    assert shown.rows[0] == [STEPS, "4", "15", "5", "31"]
+    names = ("radix", "rate", "larger radix")
+    assert shown.head == ["", *(f"T = {steps}, {name}" for steps in (4, 5) for name in names)]
+    assert shown.rows[0] == [STEPS, "4", "15", "4", "5", "31", "5"]
     assert measured[f"T = 4, radix: {CLOCKS}"] == 90_045
-    assert 5 < measured[ratio(5, LATENCY)] < 31 / 5
+    assert 5 < measured[Compared(5).latency] < 31 / 5
 
 
 def test_missing_tools_are_told_before_the_training(

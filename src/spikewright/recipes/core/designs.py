@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from spikewright.recipes.core.metric_table import MetricTable
 from spikewright.targets.fpga.assemble import assemble
@@ -31,11 +30,15 @@ ADDITIONS = "model: additions, doublings and roundings an inference"
 MEMORY = "model: bits of memory an inference"
 ENERGY = "model: µJ an inference"
 POWER = "model: mW, one inference after the other"
+RADIX, RATE, LARGER = "radix", "rate", "larger radix"
+UNITS, LINEAR = "units", "linear outputs at once"
 KINDS = {"lut": "LUT", "ff": "FF", "bram": "BRAM"}
 TABLE = MetricTable(
     "Accelerators",
     (
         STEPS,
+        UNITS,
+        LINEAR,
         CLOCKS,
         *(f"7-series: {kind}" for kind in KINDS.values()),
         *(f"ECP5: {kind}" for kind in KINDS.values()),
@@ -49,15 +52,14 @@ TABLE = MetricTable(
         ENERGY,
         POWER,
     ),
-    "Both accelerators of a network come from the same generator, have the same units and give "
-    "the same numbers, bit for bit. Yosys counts what they take of a 7-series chip (a BRAM is 36 "
+    "All accelerators of a network come from the same generator and give the same numbers, bit for "
+    "bit; radix and rate have the same units, the larger radix takes no more look-up tables than "
+    "rate. Yosys counts what they take of a 7-series chip (a BRAM is 36 "
     "kbit), Yosys and nextpnr of an ECP5 (18 kbit), with the clock after place and route over "
     "several placements; latency is at the median. Energy and power are a model of published "
     "energies an operation, and no measurement.",
 )
 Report = Callable[[str], object]
-Code = Literal["radix", "rate"]
-CODES: tuple[Code, ...] = ("radix", "rate")
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,16 @@ class Through:
     """What goes through the tools, and where.
 
     Args:
-        units, linear: of the hardware.
+        hardware: of both accelerators, but for the code.
+        larger: of another radix accelerator, which is to take no more than the rate-coded one.
         part: of the ECP5.
         seeds: of placements.
         folder: for sources, logs and results; a second call takes those up.
         progress: called with lines about where the tools are.
     """
 
-    units: int
-    linear: int
+    hardware: Hardware
+    larger: Hardware
     part: str
     seeds: Sequence[int]
     folder: Path
@@ -87,49 +90,87 @@ def both_codes(network: IntegerNetwork, q: Whole, how: Through) -> dict[str, flo
         q: inputs (batch, *network.shape) that energy is modelled on.
 
     Returns:
-        By ``"T = 4, radix: QUANTITY"`` what `TABLE` shows, and ratios by `ratio`.
+        By ``"T = 4, radix: QUANTITY"`` what `TABLE` shows, and ratios by the names that `Compared`
+        gives them.
 
     Raises:
         MissingDependency, ProgramError: see `synthesise` and `count_activity`.
     """
-    steps = network.bits
-    found = {code: _quantities(network, q, code, how) for code in CODES}
-    radix, rate = found["radix"], found["rate"]
+    designs = {
+        RADIX: how.hardware,
+        RATE: replace(how.hardware, code="rate"),
+        LARGER: how.larger,
+    }
+    found = {name: _quantities(network, q, made, how) for name, made in designs.items()}
     values = {
-        f"T = {steps}, {code}: {name}": value
-        for code, quantities in found.items()
+        f"T = {network.bits}, {design}: {name}": value
+        for design, quantities in found.items()
         for name, value in quantities.items()
     }
-    return values | {
-        ratio(steps, LUT_SECONDS): radix[LUT_SECONDS] / rate[LUT_SECONDS],
-        ratio(steps, LATENCY): rate[LATENCY] / radix[LATENCY],
-        ratio(steps, POWER): radix[POWER] / rate[POWER],
-        ratio(steps, ENERGY): radix[ENERGY] / rate[ENERGY],
-    }
+    return values | Compared(network.bits).values(found)
 
 
-RATIOS = {
-    LUT_SECONDS: "LUT over inferences a second, radix over rate",
-    LATENCY: "latency, rate over radix",
-    POWER: "power by the model, each as fast as it can, radix over rate",
-    ENERGY: "energy by the model, that is power at as many inferences a second, radix over rate",
-}
+@dataclass(frozen=True)
+class Compared:
+    """Names of the metrics that compare designs at T steps.
+
+    >>> Compared(4).latency
+    'T = 4: latency, rate over radix'
+    """
+
+    steps: int
+
+    @property
+    def lut_seconds(self) -> str:
+        return f"T = {self.steps}: LUT over inferences a second, radix over rate"
+
+    @property
+    def latency(self) -> str:
+        return f"T = {self.steps}: latency, rate over radix"
+
+    @property
+    def larger_latency(self) -> str:
+        return f"T = {self.steps}: latency, rate over radix of no more LUT"
+
+    @property
+    def larger_lut(self) -> str:
+        return f"T = {self.steps}: LUT, larger radix over rate"
+
+    @property
+    def energy(self) -> str:
+        return f"T = {self.steps}: energy an inference by the model, radix over rate"
+
+    @property
+    def power(self) -> str:
+        return f"T = {self.steps}: power by the model, each at its own speed, radix over rate"
+
+    def values(self, found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """The metrics, from the quantities of all designs."""
+        radix, rate, larger = found[RADIX], found[RATE], found[LARGER]
+        return {
+            self.lut_seconds: radix[LUT_SECONDS] / rate[LUT_SECONDS],
+            self.latency: rate[LATENCY] / radix[LATENCY],
+            self.larger_latency: rate[LATENCY] / larger[LATENCY],
+            self.larger_lut: larger["ECP5: LUT"] / rate["ECP5: LUT"],
+            self.energy: radix[ENERGY] / rate[ENERGY],
+            self.power: radix[POWER] / rate[POWER],
+        }
 
 
-def ratio(steps: int, quantity: str) -> str:
-    """The metric that compares both codes in a quantity at T steps."""
-    return f"T = {steps}, {RATIOS[quantity]}"
-
-
-def _quantities(network: IntegerNetwork, q: Whole, code: Code, how: Through) -> dict[str, float]:
-    program = assemble(network, Hardware(units=how.units, linear=how.linear, code=code))
+def _quantities(
+    network: IntegerNetwork, q: Whole, hardware: Hardware, how: Through
+) -> dict[str, float]:
+    program = assemble(network, hardware)
     activity = count_activity(program, q)
-    place = emit(program, how.folder / f"T{network.bits}-{code}")
+    sizes = f"{hardware.units}x{hardware.linear}"
+    place = emit(program, how.folder / f"T{network.bits}-{hardware.code}-{sizes}")
     flows = [Ecp5(part=how.part, seed=seed) for seed in how.seeds]
     placed = [synthesise(place, flow, progress=how.progress) for flow in flows]
     counted = synthesise(place, Xilinx(), progress=how.progress)
     return {
         STEPS: float(program.dimensions.planes(network.bits)),
+        UNITS: float(hardware.units),
+        LINEAR: float(hardware.linear),
         CLOCKS: float(activity.cycles),
         **_taken("7-series", counted),
         **_taken("ECP5", placed[0]),

@@ -100,7 +100,7 @@ class RadixSettings(RunSettings):
     """outputs of a linear layer at once"""
     checked: int = Field(20, ge=1)
     """test images that spikes and accelerator work through too"""
-    simulated: int = Field(0, ge=0)
+    simulated: int = Field(100, ge=0)
     """test images that the SystemVerilog works through too, where Verilator is installed"""
 
 

@@ -18,8 +18,9 @@ from spikewright.targets.fpga.inputs import encode
 from spikewright.targets.fpga.integer import INPUT, Dense, IntegerNetwork, Stage
 from spikewright.targets.fpga.interpreter import interpret
 from spikewright.targets.fpga.quantising.settings import Quantisation, WeightQuantisation
+from spikewright.targets.fpga.run_tool import ask_tool
 from spikewright.targets.fpga.terms import unstored
-from spikewright.targets.fpga.verilator import Traffic, run_tool
+from spikewright.targets.fpga.verilator import Traffic
 from targets.fpga.modules import case
 from targets.fpga.rtl_networks import drawn
 
@@ -47,8 +48,8 @@ def simulated(folder, program, q, traffic):
     modules = [f"rtl/{path.name}" for path in sources() if not path.stem.endswith("_pkg")]
     settings = [f"-Ptestbench.{name}={value}" for name, value in sizes.items()]
     command = ["iverilog", "-g2012", "-s", "testbench", "-o", "simulator", *settings]
-    run_tool([*command, *packages, *modules, str(TESTBENCH)], folder)
-    said = run_tool(["vvp", "-n", "simulator"], folder)
+    ask_tool([*command, *packages, *modules, str(TESTBENCH)], folder)
+    said = ask_tool(["vvp", "-n", "simulator"], folder)
     lines = [line.split() for line in said.splitlines() if line and line[0].isdigit()]
     assert len(lines) == len(q), said
     return np.array(lines, np.int64)

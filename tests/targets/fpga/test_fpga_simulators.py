@@ -17,17 +17,15 @@ def tools(tmp_path, monkeypatch):
     """Tools that build an empty simulator; what they answer can be changed."""
     answers = {"verilator": "Verilator 5", "g++": "g++ 12", "builds": 0, "fails": False}
 
-    def run_tool(command, folder):
-        if command[1] == "--version":
-            return answers[command[0]]
+    def run_tool(command, folder, log):
         answers["builds"] += 1
         if answers["fails"]:
             raise ProgramError("it failed")
         (Path(folder) / "Vaccelerator").write_text("")
-        return ""
 
     monkeypatch.setenv("SPIKEWRIGHT_CACHE", str(tmp_path))
     monkeypatch.setattr(verilator, "run_tool", run_tool)
+    monkeypatch.setattr(verilator, "ask_tool", lambda command, folder: answers[command[0]])
     monkeypatch.setattr(verilator, "available", lambda: True)
     verilator._versions.cache_clear()
     yield answers

@@ -188,27 +188,6 @@ def test_a_tool_that_hangs_is_stopped_with_what_it_started(
     assert not late.exists()
 
 
-def test_an_interrupt_stops_the_tool_too(design: Path, bench: Path, tmp_path: Path) -> None:
-    late = tmp_path / "late"
-    put(bench, "yosys", f'echo "3. Executing SOME pass."; sleep 1.5; touch {late}')
-
-    def interrupt(_: str) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        synthesise(design, Xilinx(), progress=interrupt)
-    time.sleep(1.6)
-    assert not late.exists()
-
-
-def test_what_a_tool_leaves_behind_is_gone(design: Path, bench: Path, tmp_path: Path) -> None:
-    late = tmp_path / "late"
-    put(bench, "yosys", f"{WELL}\n(sleep 1; touch {late}) &")
-    synthesise(design, Xilinx())
-    time.sleep(1.2)
-    assert not late.exists()
-
-
 def test_missing_tools_say_how_to_install_them(design: Path, bench: Path) -> None:
     with pytest.raises(MissingDependency, match=r"yosys must be installed.*apt install yosys"):
         synthesise(design, Xilinx())

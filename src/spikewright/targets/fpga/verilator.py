@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
 import platform
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +22,7 @@ from spikewright.targets.fpga.emit import images, sources
 from spikewright.targets.fpga.interpreter import Outcome, checked
 from spikewright.targets.fpga.memory import Whole, image
 from spikewright.targets.fpga.program import Program
+from spikewright.targets.fpga.run_tool import ask_tool, run_tool
 
 TESTBENCH = Path(__file__).parent / "bench" / "testbench.cpp"
 FLAGS = (
@@ -32,8 +30,6 @@ FLAGS = (
     *("--x-assign", "unique", "--x-initial", "unique"),  # open to random values, see Traffic
 )
 BUILDING = ".building"
-PATIENCE = 600
-"""Seconds after which a tool counts as hung."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,19 @@ class Traffic:
 def available() -> bool:
     """Whether Verilator and what it needs are installed."""
     return all(shutil.which(tool) for tool in ("verilator", "make", "g++"))
+
+
+def need_verilator() -> None:
+    """Look for Verilator and what it needs.
+
+    Raises:
+        MissingDependency: one of them is not installed.
+    """
+    if not available():
+        raise MissingDependency(
+            "fpga.verilator: Verilator, make and g++ must be installed, got at least one missing. "
+            "Install them: apt install verilator make g++. The network itself, run(), needs none."
+        )
 
 
 def simulate(program: Program, q: Whole, traffic: Traffic | None = None) -> Outcome:
@@ -98,16 +107,29 @@ def simulated(
         for name, text in images(program).items():
             (place / name).write_text(text)
         (place / "commands").write_text(_commands(program, numbers, traffic))
-        return run_tool([str(simulator), "commands", *_power_on(traffic.initial)], place)
+        return ask_tool([str(simulator), "commands", *_power_on(traffic.initial)], place)
 
 
 def lint(dimensions: Dimensions) -> str:
-    """What ``verilator --lint-only -Wall`` says; nothing if all is well."""
-    _need_verilator()
+    """What ``verilator --lint-only -Wall`` says; nothing if all is well.
+
+    Raises:
+        MissingDependency: no Verilator.
+        ProgramError: it found something; the message ends with it.
+    """
+    return lint_report(lambda folder: _arguments(dimensions, folder))
+
+
+def lint_report(arguments: Callable[[Path], Sequence[str]]) -> str:
+    """See `lint`.
+
+    Args:
+        arguments: see `kept_simulator`.
+    """
+    need_verilator()
     with tempfile.TemporaryDirectory(prefix="spikewright-lint-") as folder:
-        command = ["verilator", "--lint-only", "-Wall", *_arguments(dimensions, Path(folder))]
-        _, said, complaint = _run(command, Path(folder))
-        return said + complaint
+        command = ["verilator", "--lint-only", "-Wall", *arguments(Path(folder))]
+        return ask_tool(command, Path(folder), all_of_it=True)
 
 
 def build(dimensions: Dimensions, watchers: Sequence[Path] = ()) -> Path:
@@ -141,9 +163,9 @@ def kept_simulator(
 
     Raises:
         MissingDependency: no Verilator.
-        ProgramError: it could not be built; nothing is left of it.
+        ProgramError: it could not be built; nothing is left of it but its log.
     """
-    _need_verilator()
+    need_verilator()
     made_by = (name, tuple(flags), _versions(), platform.system(), platform.machine())
     digest = hashlib.sha256(repr(made_by).encode())
     for content in given:
@@ -156,52 +178,14 @@ def kept_simulator(
     return kept / name
 
 
-def run_tool(command: Sequence[str], folder: Path) -> str:
-    """What a tool prints.
-
-    Raises:
-        ProgramError: it failed or took too long.
-    """
-    code, said, complaint = _run(command, folder)
-    if code:
-        raise ProgramError(
-            f"fpga: {command[0]} must succeed, got {code}: "
-            f"{(complaint or said)[-2000:]}. Please report this network."
-        )
-    return said
-
-
-def _run(command: Sequence[str], folder: Path) -> tuple[int, str, str]:
-    """Exit status and what was said; a tool that hangs is stopped with all that it started."""
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as tool:
-        try:
-            said, complaint = tool.communicate(timeout=PATIENCE)
-        except BaseException as cause:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(tool.pid, signal.SIGKILL)
-            if not isinstance(cause, subprocess.TimeoutExpired):
-                raise
-            raise ProgramError(
-                f"fpga: {command[0]} must end within {PATIENCE} s, got no end. "
-                "Try a smaller network."
-            ) from cause
-    return tool.returncode, said, complaint
-
-
 def _build(
     kept: Path, name: str, flags: Sequence[str], arguments: Callable[[Path], Sequence[str]]
 ) -> None:
     place = kept.with_suffix(BUILDING)
     place.mkdir()
     try:
-        run_tool(["verilator", *flags, "-o", name, "--Mdir", str(place), *arguments(place)], place)
+        command = ["verilator", *flags, "-o", name, "--Mdir", str(place), *arguments(place)]
+        run_tool(command, place, kept.with_suffix(".log"))
         kept.mkdir(exist_ok=True)
         (place / name).replace(kept / name)
     finally:
@@ -221,7 +205,7 @@ def _sweep(kept: Path) -> None:
 @functools.cache
 def _versions() -> tuple[str, ...]:
     """Of the tools that a simulator is made by."""
-    return tuple(run_tool([tool, "--version"], Path.cwd()) for tool in ("verilator", "g++"))
+    return tuple(ask_tool([tool, "--version"], Path.cwd()) for tool in ("verilator", "g++"))
 
 
 def _power_on(seed: int) -> list[str]:
@@ -233,14 +217,6 @@ def _arguments(dimensions: Dimensions, folder: Path) -> list[str]:
     package = folder / "network_pkg.sv"
     package.write_text(package_text(dimensions))
     return ["--top-module", "accelerator", str(package), *map(str, sources())]
-
-
-def _need_verilator() -> None:
-    if not available():
-        raise MissingDependency(
-            "fpga.verilator: Verilator, make and g++ must be installed, got at least one missing. "
-            "Install them: apt install verilator make g++."
-        )
 
 
 def _commands(program: Program, numbers: Whole, traffic: Traffic) -> str:

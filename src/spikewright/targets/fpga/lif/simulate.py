@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spikewright.errors import MissingDependency, ProgramError
+from spikewright.errors import ProgramError
 from spikewright.targets.fpga.lif.emit import images, made, sources
 from spikewright.targets.fpga.lif.lanes import Lanes
 from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
-from spikewright.targets.fpga.verilator import Traffic, available, kept_simulator, run_tool
+from spikewright.targets.fpga.run_tool import ask_tool
+from spikewright.targets.fpga.verilator import Traffic, kept_simulator, lint_report
 
 TESTBENCH = Path(__file__).parent.parent / "bench" / "lif_testbench.cpp"
 # Of the library only what runs in every clock is worth the compiler's time.
@@ -65,7 +66,7 @@ def simulate(
             (place / name).write_text(text)
         commands = _commands(events, len(network.layers), traffic or Traffic())
         (place / "commands").write_text(commands)
-        said = run_tool([str(simulator), "commands"], place)
+        said = ask_tool([str(simulator), "commands"], place)
     return _read(said, network, len(events))
 
 
@@ -73,41 +74,29 @@ def lint(network: FixedNetwork, lanes: Lanes | None = None) -> str:
     """What ``verilator --lint-only -Wall`` says; nothing if all is well.
 
     Raises:
+        MissingDependency: no Verilator.
         ProgramError: it found something; the message ends with it.
     """
-    _need_verilator()
-    with tempfile.TemporaryDirectory(prefix="spikewright-lint-") as folder:
-        files = _written(network, lanes or Lanes(), Path(folder))
-        command = ["verilator", "--lint-only", "-Wall", "--top-module", "lif_core", *files]
-        return run_tool(command, Path(folder))
+    return lint_report(lambda folder: _arguments(network, lanes or Lanes(), folder))
 
 
 def build(network: FixedNetwork, lanes: Lanes) -> Path:
     """The simulator for a core; made if it is not in the cache. Images are read when it runs."""
-    _need_verilator()
     given = [repr(sorted(made(network, lanes).items())).encode()]
     given += [path.read_bytes() for path in (*sources(), TESTBENCH)]
 
     def arguments(folder: Path) -> list[str]:
-        return ["--top-module", "lif_core", *_written(network, lanes, folder), str(TESTBENCH)]
+        return [*_arguments(network, lanes, folder), str(TESTBENCH)]
 
     return kept_simulator("Vlif_core", FLAGS, given, arguments)
 
 
-def _written(network: FixedNetwork, lanes: Lanes, folder: Path) -> list[str]:
+def _arguments(network: FixedNetwork, lanes: Lanes, folder: Path) -> list[str]:
     files = [str(path) for path in sources()]
     for name, text in made(network, lanes).items():
         (folder / name).write_text(text)
         files.append(str(folder / name))
-    return files
-
-
-def _need_verilator() -> None:
-    if not available():
-        raise MissingDependency(
-            "fpga.lif: Verilator, make and g++ must be installed, got at least one missing. "
-            "Install them: apt install verilator make g++. The network itself, run(), needs none."
-        )
+    return ["--top-module", "lif_core", *files]
 
 
 def _commands(events: Whole, layers: int, traffic: Traffic) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikewright.errors import ProgramError
-from spikewright.targets.fpga.synthesis.logged import Report, run_logged
+from spikewright.targets.fpga.headlines import Report
+from spikewright.targets.fpga.run_tool import run_tool
 from spikewright.targets.fpga.synthesis.tools import YOSYS
 
 HEADLINE = re.compile(r"\d+(?:\.\d+)?\. Executing (.*?)(?: \(.*|\.)?$")
@@ -41,8 +42,8 @@ class Job:
         return self.design / self.file(f"_{tool}.log")
 
     def run(self, tool: str, command: Sequence[str], headline: re.Pattern[str]) -> None:
-        """See `run_logged`."""
-        run_logged(
+        """See `run_tool`."""
+        run_tool(
             command,
             self.design,
             self.log(tool),

@@ -9,9 +9,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from spikewright.errors import ParameterError, ProgramError
+from spikewright.targets.fpga.headlines import Report
 from spikewright.targets.fpga.synthesis.ecp5 import Ecp5
 from spikewright.targets.fpga.synthesis.flow import RESULTS, Job, sources_of
-from spikewright.targets.fpga.synthesis.logged import Report
 from spikewright.targets.fpga.synthesis.result import Synthesis, load
 from spikewright.targets.fpga.synthesis.tools import version
 from spikewright.targets.fpga.synthesis.xilinx import Xilinx

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from spikewright.errors import MissingDependency, ProgramError
+from spikewright.targets.fpga.run_tool import ask_tool
 
-ANSWER = 600
-"""Seconds for a version; the first start of a wheel compiles it."""
 _VERSION = re.compile(r"(?:Yosys |nextpnr-)v?(\d[\w.+-]*)")
 
 
@@ -69,13 +67,7 @@ def version(path: str) -> str:
     Traceback (most recent call last):
     spikewright.errors.ProgramError: ...
     """
-    try:
-        done = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=ANSWER, check=False
-        )
-        said = done.stdout + done.stderr
-    except (OSError, subprocess.TimeoutExpired) as cause:
-        said = str(cause)
+    said = ask_tool([path, "--version"], Path.cwd(), all_of_it=True)
     found = _VERSION.search(said)
     if found is None:
         raise ProgramError(

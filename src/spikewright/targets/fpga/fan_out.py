@@ -32,10 +32,11 @@ def fan_out(operation: Operation, shape: tuple[int, ...]) -> Tensor:
     if isinstance(operation, Add):
         return torch.ones(shape, dtype=torch.int64)
     if isinstance(operation, SumPool):
-        taps = torch.ones(shape[0], 1, *operation.window)
+        taps = torch.ones(shape[0], 1, *operation.window, dtype=torch.float64)
         return _spread(taps, operation, shape, groups=shape[0])
     if isinstance(operation, Convolution):
-        return _spread(torch.ones(operation.weight.shape), operation, shape, operation.groups)
+        taps = torch.ones(operation.weight.shape, dtype=torch.float64)
+        return _spread(taps, operation, shape, operation.groups)
     return torch.zeros(shape, dtype=torch.int64)
 
 
@@ -43,7 +44,7 @@ def _spread(
     taps: Tensor, windows: Convolution | SumPool, shape: tuple[int, ...], groups: int
 ) -> Tensor:
     reached = functional.conv2d(
-        torch.zeros(1, *shape), taps, None, windows.stride, windows.padding, groups=groups
+        taps.new_zeros(1, *shape), taps, None, windows.stride, windows.padding, groups=groups
     )
     # Transposed, the convolution sends each output's 1 back to the inputs it was made of.
     back, stride, padding = torch.ones_like(reached), windows.stride, windows.padding

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spikewright.errors import CompileError, ShapeError
+from spikewright.targets.core.whole_products import conv2d, linear
 from spikewright.targets.fpga.walk import walk
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Convolution:
         """(batch, inputs, rows, columns) to (batch, outputs, rows, columns)."""
         (q,) = inputs
         weight, bias = self.weight.to(q.dtype), self.bias.to(q.dtype)
-        return functional.conv2d(q, weight, bias, self.stride, self.padding, 1, self.groups)
+        return conv2d(q, weight, bias, self.stride, self.padding, self.groups)
 
     def bound(self, most: tuple[int, ...]) -> int:
         """No sum, in no order, leaves -bound .. bound for activations up to ``most``."""
@@ -66,7 +67,7 @@ class Dense:
     def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """(batch, inputs) to (batch, outputs)."""
         (q,) = inputs
-        return functional.linear(q, self.weight.to(q.dtype), self.bias.to(q.dtype))
+        return linear(q, self.weight.to(q.dtype), self.bias.to(q.dtype))
 
     def bound(self, most: tuple[int, ...]) -> int:
         """See `Convolution.bound`."""
@@ -315,19 +316,15 @@ def exact_format(bound: int) -> torch.dtype:
 
 def _largest(q: Tensor, axis: int, window: int, stride: int) -> Tensor:
     """The largest of each window along one axis."""
-    last = (q.shape[axis] - window) // stride * stride
-    every = (slice(None),) * axis
-    return reduce(
-        torch.maximum, [q[(*every, slice(k, k + last + 1, stride))] for k in range(window)]
-    )
+    return reduce(torch.maximum, q.unfold(axis, window, stride).unbind(-1))
 
 
 def _whole(q: Tensor, most: int) -> bool:
     """Whether all numbers are whole and from 0 to a largest."""
     if not q.numel():
         return True
-    least, largest = q.aminmax()
-    within = bool(least >= 0) and bool(largest <= most)  # neither of them if there is a NaN
+    least, largest = (float(each) for each in q.aminmax())
+    within = least >= 0 and largest <= most  # neither of them if there is a NaN
     return within and (not q.is_floating_point() or bool((q == q.floor()).all()))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from spikewright.connections.linear import Linear
 from spikewright.connections.recurrent import Recurrent, RecurrentState
 from spikewright.engine.forward import forward_by
+from spikewright.targets.core.whole_products import matrices_keep_float32
 from spikewright.targets.xylo.chips import MOST_HIDDEN, MOST_OUT
 from spikewright.targets.xylo.configuration import Configuration, Population, Whole
 from spikewright.targets.xylo.twin.neuron import XyloNeurons, XyloState
@@ -109,6 +110,8 @@ class Twin:
             spikes = torch.cat([before.hidden.spikes[None], shown.spikes])
             events = spikes @ torch.from_numpy(self._handed).to(DTYPE)
             found = found | (events > MOST_HIDDEN).any(0).any(-1)
+            # Sums of the chip's weights; one alone has 8 bits, which every precision keeps.
+            found = found | (not matrices_keep_float32())
         return found
 
     def _run_again(

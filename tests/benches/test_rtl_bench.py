@@ -31,6 +31,23 @@ def test_without_verilator_the_row_says_what_to_install(monkeypatch: pytest.Monk
         rtl.prepare(rtl.task(1), rtl.RTL)
 
 
+def test_every_peer_is_called_by_its_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verilator, "available", lambda: True)
+    monkeypatch.setattr(verilator, "ask_tool", lambda command, _: f"{command[0]} 5.006 2023-01-22")
+    verilator._versions.cache_clear()
+    versions = {way: rtl.prepare(rtl.task(1), way).version for way in (rtl.RTL, rtl.INSTRUCTIONS)}
+    verilator._versions.cache_clear()
+    assert versions == {rtl.RTL: "5.006", rtl.INSTRUCTIONS: ""}
+
+    def measured(what: object, found: list[rtl.Entry], rounds: int) -> None:
+        for entry in found:
+            entry.samples, entry.rates, entry.version = [4.0], [1.0], versions.get(entry.way, "x")
+
+    monkeypatch.setattr(rtl, "measure", measured)
+    peers = [row.other_name for row in rtl.against_rtl(rtl.task(8), 1)]
+    assert peers == ["SystemVerilog in Verilator 5.006", "our interpreter"]
+
+
 def test_outputs_that_differ_are_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(what: object, found: list[rtl.Entry], rounds: int) -> None:
         for k, entry in enumerate(found):

@@ -62,7 +62,7 @@ def against_pytorch(what: Task, rounds: int) -> Iterator[Row]:
 def against_rtl(what: Task, rounds: int) -> Iterator[Row]:
     """The integer network beside its accelerator, with what they answer."""
     ours = _entry("this package", INTEGERS)
-    others = [_entry("SystemVerilog in Verilator", RTL), _entry("instructions", INSTRUCTIONS)]
+    others = [_entry("SystemVerilog in Verilator", RTL), _entry("our interpreter", INSTRUCTIONS)]
     measure(what, [ours, *others], rounds)
     for other in others:
         equal = "equal" if other.rates == ours.rates else "NOT EQUAL"
@@ -129,4 +129,5 @@ def _accelerator(program: Program, q: Tensor, variant: str) -> Work:
     if variant == RTL and not verilator.available():
         raise NotOffered("not installed: apt install verilator make g++")
     call = partial(verilator.simulate if variant == RTL else interpret, program, numbers)
-    return Work(call, lambda: call().results.astype(float).ravel().tolist(), sw.__version__)
+    version = verilator.version() if variant == RTL else ""  # the interpreter is part of us
+    return Work(call, lambda: call().results.astype(float).ravel().tolist(), version)

@@ -38,6 +38,49 @@ def test_random_networks_give_what_their_stages_do(part, monkeypatch):
     assert merged > 5  # poolings came before the rounding
 
 
+@pytest.mark.parametrize("little", [0, 1 << 30])
+def test_convolutions_with_little_work_give_the_same_in_their_own_way(little, monkeypatch):
+    monkeypatch.setattr(fused, "LITTLE", little)
+    draw = torch.Generator().manual_seed(1)
+    ways = []
+    for groups, side, shift in ((1, 5, 3), (1, 4, -1), (2, 5, 6), (1, 3, 2)):
+        weight = torch.randint(-9, 9, (4, 2 // groups, side, side), generator=draw)
+        convolution = Convolution(weight, torch.randint(-9, 9, (4,), generator=draw), groups=groups)
+        stages = (
+            Stage("a", (INPUT,), convolution, Requantise(shift, 5)),
+            Stage("b", ("a",), MaxPool((2, 2), (2, 1))),
+            Stage("c", ("b",), Add((1,))),
+        )
+        network = IntegerNetwork((2, 9, 8), 4, stages)
+        q = torch.randint(0, 16, (7, 2, 9, 8), generator=draw)
+        *_, (_, wanted) = network.walk(q)
+        assert torch.equal(network.run(q), wanted.to(torch.int64))
+        assert wanted.std() > 1
+        ways.append(fused.plan(network).stages[0].small is not None)
+    assert ways == ([True, True, False, False] if little else [False] * 4)
+
+
+def test_only_few_samples_of_little_work_go_their_own_way(monkeypatch):
+    weight, bias = torch.ones(1, 1, 4, 4, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+    stages = (Stage("a", (INPUT,), Convolution(weight, bias), Requantise(1, 4)),)
+    network = IntegerNetwork((1, 4, 5), 2, stages)
+    (stage,) = fused.plan(network).stages
+    assert stage.work == 2 * 16
+    monkeypatch.setattr(fused, "LITTLE", 2 * 2 * 16)
+    formats = [stage((torch.ones(batch, 1, 4, 5),)).dtype for batch in (1, 2, 3)]
+    assert formats == [torch.float64, torch.float64, torch.float32]
+
+
+def test_outputs_may_take_part_in_a_training():
+    network, q = drawn(3)
+    given = q.double().requires_grad_()
+    places = network.run(given).flatten() % 3
+    weight = torch.ones(3, requires_grad=True)
+    weight[places].square().sum().backward()  # keeps the places for the way back
+    counts = torch.bincount(places, minlength=3)
+    assert torch.equal(weight.grad, 2.0 * counts)
+
+
 @pytest.mark.parametrize("shift", [-2, 0, 1, 9, 21, 22, 23, 24, 25, 30])
 def test_sums_at_the_edge_of_float32_are_still_exact(shift):
     # Sums reach 2^23, the most that float32 is used for; half of 2^25 more would not be exact.

@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 _BACKEND: Any = torch.backends.mkldnn
+_MATRICES: Any = _BACKEND.matmul
+_CONVOLUTIONS: Any = _BACKEND.conv
 _FULL = ("none", "ieee")
 _MODES = ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
 """Variables that the library behind the backend starts with; it is strict without them."""
@@ -31,7 +33,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     ...     linear(x, weight).item(), functional.linear(x, weight).item()
     (16777215.0, 16777216.0)
     """
-    if _keeps(x, _BACKEND.matmul):
+    if _keeps(x, _MATRICES):
         return functional.linear(x, weight, bias)
     return functional.linear(x.double(), weight.double(), _double(bias)).to(x.dtype)
 
@@ -46,7 +48,7 @@ def conv2d(
 ) -> Tensor:
     """`torch.nn.functional.conv2d`, exact likewise."""
     # Without the backend another one may take a large batch, by Winograd's transforms.
-    if _keeps(x, _BACKEND.conv) and (x.dtype == torch.float64 or _BACKEND.enabled):
+    if _keeps(x, _CONVOLUTIONS) and (x.dtype == torch.float64 or _BACKEND.enabled):
         return functional.conv2d(x, weight, bias, stride, padding, 1, groups)
     wide = x.double(), weight.double(), _double(bias)
     return functional.conv2d(*wide, stride, padding, 1, groups).to(x.dtype)
@@ -54,7 +56,7 @@ def conv2d(
 
 def matrices_keep_float32() -> bool:
     """Whether products of float32 matrices on the CPU keep all bits at the moment."""
-    return _keeps(torch.empty(0), _BACKEND.matmul)
+    return _keeps(torch.empty(0), _MATRICES)
 
 
 def _keeps(x: Tensor, backend: Any) -> bool:

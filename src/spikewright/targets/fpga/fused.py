@@ -5,6 +5,7 @@
 - Floor and clip keep an order, so a max pooling behind them may come before: they then work on a
   quarter of the numbers.
 - Samples are worked out in parts that stay in the cache.
+- A convolution with little work is done in float64, for which PyTorch has a way that starts sooner.
 """
 
 from __future__ import annotations
@@ -28,12 +29,17 @@ from spikewright.targets.fpga.integer import (
     Requantise,
     Stage,
     exact_format,
+    in_format,
 )
 from spikewright.targets.fpga.shapes import output_shapes
-from spikewright.targets.fpga.walk import walk
+from spikewright.targets.fpga.walk import last_readers
 
 PART = 1 << 20
 """Numbers of the largest map that are worked out at once: 4 MB."""
+LITTLE = 400_000
+"""Multiplications of a convolution that are done sooner than oneDNN has begun."""
+BEGINS_LATE = 4
+"""Side of the smallest kernel that PyTorch hands to oneDNN even if the work is little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,8 @@ class Fused:
         requantise: of sums as they are.
         most: of sums that are already divided, with the half added: they are rounded down and
             clipped to 0 .. most.
+        small: the operation in float64, of a convolution that takes ``work`` multiplications a
+            sample: batches with at most ``LITTLE`` of them are faster that way.
     """
 
     name: str
@@ -57,10 +65,15 @@ class Fused:
     pool: MaxPool | None = None
     requantise: Requantise | None = None
     most: int | None = None
+    small: Convolution | None = None
+    work: int = 0
 
     def __call__(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """What the stages give."""
-        m = self.operation.accumulate(tuple(each.to(self.exact) for each in inputs))
+        operation, exact = self.operation, self.exact
+        if self.small is not None and len(inputs[0]) * self.work <= LITTLE:
+            operation, exact = self.small, torch.float64
+        m = operation.accumulate(tuple([in_format(each, exact) for each in inputs]))
         if self.pool is not None:
             m = self.pool.accumulate((m,))
         if self.most is not None:
@@ -70,22 +83,32 @@ class Fused:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A network's fused stages, and how many samples are worked out at once."""
+    """A network's fused stages, and how many samples are worked out at once.
+
+    Args:
+        last: by stage, the names that nobody reads after it.
+    """
 
     stages: tuple[Fused, ...]
     part: int
+    last: tuple[tuple[str, ...], ...]
 
     def run(self, q: Tensor) -> Tensor:
         """See `IntegerNetwork.run`; of inputs that were checked."""
-        return torch.cat([self._run(part) for part in q.split(self.part)])
+        with torch.inference_mode():
+            if len(q) <= self.part:
+                out = self._run(q)
+            else:
+                out = torch.cat([self._run(part) for part in q.split(self.part)])
+        return out.to(torch.int64)  # out here, as an ordinary tensor that others may train with
 
     def _run(self, q: Tensor) -> Tensor:
-        def work(stage: Fused, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-            out = stage(inputs)
-            return out, out
-
-        *_, (_, out) = walk(self.stages, {INPUT: q}, work)
-        return out.to(torch.int64)
+        values = {INPUT: q}
+        for stage, forgotten in zip(self.stages, self.last, strict=True):
+            values[stage.name] = stage(tuple([values[name] for name in stage.inputs]))
+            for name in forgotten:
+                del values[name]
+        return values[self.stages[-1].name]
 
 
 def plan(network: IntegerNetwork) -> Plan:
@@ -100,7 +123,7 @@ def plan(network: IntegerNetwork) -> Plan:
     >>> plan(net).run(torch.tensor([[[[1.0, 4.0], [3.0, 0.0]]]])).tolist()
     [[[[2]]]]
     """
-    readers = _readers(network.stages)
+    readers, shapes = _readers(network.stages), output_shapes(network)
     stages = list[Fused]()
     for stage in network.stages:
         before = stages[-1] if stages else None
@@ -111,9 +134,11 @@ def plan(network: IntegerNetwork) -> Plan:
         ):
             stages[-1] = replace(before, name=stage.name, pool=stage.operation)
         else:
-            stages.append(_fused(stage, network.bounds[stage.name]))
-    largest = max(map(prod, (network.shape, *output_shapes(network).values())))
-    return Plan(tuple(stages), max(1, PART // max(1, largest)))
+            stages.append(_fused(stage, network.bounds[stage.name], shapes[stage.name]))
+    largest = max(map(prod, (network.shape, *shapes.values())))
+    last = last_readers(stages)
+    forgotten = ({name for name in stage.inputs if last[name] == stage.name} for stage in stages)
+    return Plan(tuple(stages), max(1, PART // max(1, largest)), tuple(map(tuple, forgotten)))
 
 
 def _readers(stages: Sequence[Stage]) -> Mapping[str, tuple[str, ...]]:
@@ -132,7 +157,7 @@ def _merges(before: Fused, stage: Stage) -> bool:
     return isinstance(stage.operation, MaxPool) and stage.requantise is None
 
 
-def _fused(stage: Stage, bound: int) -> Fused:
+def _fused(stage: Stage, bound: int, shape: tuple[int, ...]) -> Fused:
     exact, it, form = exact_format(bound), stage.operation, stage.requantise
     if not isinstance(it, Convolution | Dense):
         return Fused(stage.name, stage.inputs, it, exact, requantise=form)
@@ -140,7 +165,20 @@ def _fused(stage: Stage, bound: int) -> Fused:
     most = FLOAT32 if exact == torch.float32 else FLOAT64
     if form is None or form.shift < 1 or bound + 2 ** (form.shift - 1) > most:
         made = replace(it, weight=weight, bias=bias)
-        return Fused(stage.name, stage.inputs, made, exact, requantise=form)
+        return _begun_soon(Fused(stage.name, stage.inputs, made, exact, requantise=form), shape)
     unit = 2.0**-form.shift
     made = replace(it, weight=weight * unit, bias=bias * unit + 0.5)
-    return Fused(stage.name, stage.inputs, made, exact, most=form.most)
+    return _begun_soon(Fused(stage.name, stage.inputs, made, exact, most=form.most), shape)
+
+
+def _begun_soon(stage: Fused, shape: tuple[int, ...]) -> Fused:
+    """With the operation in float64 too, if it is a convolution that may have little work."""
+    it = stage.operation
+    if not isinstance(it, Convolution) or it.groups > 1 or max(it.weight.shape[2:]) < BEGINS_LATE:
+        return stage
+    work = it.weight.numel() * shape[1] * shape[2]
+    if work > LITTLE:
+        return stage
+    return replace(
+        stage, work=work, small=replace(it, weight=it.weight.double(), bias=it.bias.double())
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import isnan, prod
 
 import torch
 from torch import Tensor
@@ -43,18 +43,20 @@ def real_inputs(network: IntegerNetwork, x: Tensor) -> Tensor:
         ShapeError: another number of values, or some that are not a number.
     """
     count = prod(network.shape)
-    if x.dim() < 1 or x[:1].numel() not in (0, count) or (len(x) and not x.numel()):
+    if x.dim() < 1 or (len(x) and prod(x.shape[1:]) != count):
         raise ShapeError(
             f"fpga.encode: x must have {count} values a sample, as {network.shape} has, got "
             f"{tuple(x.shape)}. Give (batch, {', '.join(map(str, network.shape))})."
         )
-    if bool(x.isnan().any()):
+    x = x.detach()
+    # The least of numbers is no number if one of them is none; looking for it is fast.
+    if x.numel() and isnan(x.aminmax().min):
         raise ShapeError(
             f"fpga.encode: x must be numbers, got NaN {int(x.isnan().sum())} times. "
             "Look where the data come from."
         )
     # In float64, so that the same number comes out whatever the type of x is.
-    return x.detach().reshape(len(x), *network.shape).double()
+    return x.double().reshape(len(x), *network.shape)
 
 
 def _levels(network: IntegerNetwork, x: Tensor) -> Tensor:

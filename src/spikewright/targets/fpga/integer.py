@@ -49,8 +49,7 @@ class Convolution:
     def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """(batch, inputs, rows, columns) to (batch, outputs, rows, columns)."""
         (q,) = inputs
-        weight, bias = self.weight.to(q.dtype), self.bias.to(q.dtype)
-        return conv2d(q, weight, bias, self.stride, self.padding, self.groups)
+        return conv2d(q, *_parts(self, q.dtype), self.stride, self.padding, self.groups)
 
     def bound(self, most: tuple[int, ...]) -> int:
         """No sum, in no order, leaves -bound .. bound for activations up to ``most``."""
@@ -67,7 +66,7 @@ class Dense:
     def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """(batch, inputs) to (batch, outputs)."""
         (q,) = inputs
-        return linear(q, self.weight.to(q.dtype), self.bias.to(q.dtype))
+        return linear(q, *_parts(self, q.dtype))
 
     def bound(self, most: tuple[int, ...]) -> int:
         """See `Convolution.bound`."""
@@ -266,7 +265,8 @@ class IntegerNetwork:
 
     def run(self, q: Tensor) -> Tensor:
         """The output's sums, (batch, ...) int64, of inputs 0 .. 2^bits - 1, (batch, *shape)."""
-        return self._plan.run(self.checked(q))
+        self.check(q)
+        return self._plan.run(q)
 
     @cached_property
     def _plan(self) -> Plan:
@@ -294,7 +294,12 @@ class IntegerNetwork:
         return walk(self.stages, {INPUT: self.checked(q)}, work)
 
     def checked(self, q: Tensor) -> Tensor:
-        """Inputs as float32.
+        """Inputs as float32; see `check`."""
+        self.check(q)
+        return q.to(torch.float32)
+
+    def check(self, q: Tensor) -> None:
+        """Whether these are inputs.
 
         Raises:
             ShapeError: another shape, or numbers that are not whole or out of range.
@@ -306,12 +311,20 @@ class IntegerNetwork:
                 f"{', '.join(map(str, self.shape))}), got {tuple(q.shape)} of {q.dtype}. "
                 "Encode it first."
             )
-        return q.to(torch.float32)
+
+
+def in_format(x: Tensor, exact: torch.dtype) -> Tensor:
+    """The tensor in a format; itself at once if it has that."""
+    return x if x.dtype == exact else x.to(exact)
 
 
 def exact_format(bound: int) -> torch.dtype:
     """The faster format in which sums up to a bound, and twice that, are exact."""
     return torch.float32 if 2 * bound <= FLOAT32 else torch.float64
+
+
+def _parts(operation: Convolution | Dense, exact: torch.dtype) -> tuple[Tensor, Tensor]:
+    return in_format(operation.weight, exact), in_format(operation.bias, exact)
 
 
 def _largest(q: Tensor, axis: int, window: int, stride: int) -> Tensor:
@@ -323,7 +336,7 @@ def _whole(q: Tensor, most: int) -> bool:
     """Whether all numbers are whole and from 0 to a largest."""
     if not q.numel():
         return True
-    least, largest = (float(each) for each in q.aminmax())
+    least, largest = (float(each) for each in q.detach().aminmax())
     within = least >= 0 and largest <= most  # neither of them if there is a NaN
     return within and (not q.is_floating_point() or bool((q == q.floor()).all()))
 

@@ -55,6 +55,16 @@ def available() -> bool:
     return all(shutil.which(tool) for tool in ("verilator", "make", "g++"))
 
 
+def version() -> str:
+    """Of Verilator, such as "5.006".
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    need_verilator()
+    return _versions()[0].split()[1]
+
+
 def need_verilator() -> None:
     """Look for Verilator and what it needs.
 

@@ -318,3 +318,26 @@ def test_an_image_is_the_words_of_its_numbers(bits, each, monkeypatch):
     assert [int(line, 16) for line in lines] == [*words, 0, 0]
     assert {len(line) for line in lines} == {-(-bits * each // 4)}
     np.testing.assert_array_equal(read_image(image(numbers, bits, 0), bits, each), numbers)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("39 1", "'1', a word that is too narrow"),
+        ("039\n01a\n01a\n", "'039', a word that is too wide"),
+        ("39\n1g\n", "1g"),
+        ("39\n-1\n", "-1"),
+        ("39x1a\n", "39x"),
+        ("39\n\u0661a", "further apart"),
+        ("39  1a", "further apart"),
+        ("39\n7a\n", "too wide"),
+    ],
+)
+def test_an_image_that_is_damaged_is_refused(text, told):
+    with pytest.raises(ProgramError, match=rf"one hexadecimal word a line, got .*{told}"):
+        read_image(text, 3, 2)
+
+
+def test_an_image_without_words_has_no_numbers():
+    assert read_image("", 3, 2).shape == read_image("\n", 3, 2).shape == (0, 2)
+    assert read_image("3A\n", 3, 2).tolist() == [[2, -1]]

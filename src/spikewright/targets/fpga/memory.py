@@ -14,6 +14,12 @@ Whole = NDArray[np.int64]
 PART = 2**14
 """Words that are written at once."""
 DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+ENDS = np.frombuffer(b"\n ", np.uint8)
+NO_DIGIT = 16
+VALUES = np.full(256, NO_DIGIT, np.uint8)
+"""By character."""
+VALUES[DIGITS] = np.arange(16)
+VALUES[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
 
 
 def image(numbers: Whole, bits: int, depth: int) -> str:
@@ -50,15 +56,15 @@ def read_image(text: str, bits: int, each: int) -> Whole:
     >>> read_image("39 1a", 3, 2).tolist()
     [[1, -1], [2, 3]]
     """
-    try:
-        words = [int(line, 16) for line in text.split()]
-    except ValueError as cause:
-        raise _damaged(str(cause)) from cause
-    if any(word >> (bits * each) for word in words):
-        raise _damaged("a word that is too wide")
-    found = [[word >> (bits * k) & (2**bits - 1) for k in range(each)] for word in words]
-    numbers = np.array(found, np.int64).reshape(len(words), each)
-    return np.where(numbers >= 2 ** (bits - 1), numbers - 2**bits, numbers)
+    digits = -(-bits * each // 4)
+    content = np.frombuffer(text.rstrip().encode() + b"\n" * bool(text.strip()), np.uint8)
+    if content.size % (digits + 1) or not np.isin(content[digits :: digits + 1], ENDS).all():
+        raise _damaged(_odd_word(text, digits))
+    lines = content.reshape(-1, digits + 1)
+    parts = [
+        _numbers(lines[first : first + PART], bits, each) for first in range(0, len(lines), PART)
+    ]
+    return np.concatenate([np.zeros((0, each), np.int64), *parts])
 
 
 def _lines(numbers: Whole, bits: int, digits: int) -> str:
@@ -71,6 +77,30 @@ def _lines(numbers: Whole, bits: int, digits: int) -> str:
     lines = np.full((len(numbers), digits + 1), ord("\n"), np.uint8)
     lines[:, :digits] = DIGITS[values[:, ::-1]]
     return lines.tobytes().decode("ascii")
+
+
+def _odd_word(text: str, digits: int) -> str:
+    """What is wrong with an image whose lines are not all alike."""
+    for word in text.split():
+        if len(word) != digits:
+            return f"{word[:20]!r}, a word that is too {'wide' if len(word) > digits else 'narrow'}"
+    return "words further apart"
+
+
+def _numbers(lines: NDArray[np.uint8], bits: int, each: int) -> Whole:
+    """The numbers of words as lines with their ends, all of them at once."""
+    values = VALUES[lines[:, -2::-1]]  # lowest first
+    if (values == NO_DIGIT).any():
+        row = lines[(values == NO_DIGIT).any(1)][0]
+        raise _damaged(repr(row[:-1].tobytes().decode(errors="replace")))
+    apart = np.unpackbits(values[:, :, None], axis=2, count=4, bitorder="little")
+    apart = apart.reshape(len(values), -1)
+    if apart[:, bits * each :].any():
+        raise _damaged("a word that is too wide")
+    apart = apart[:, : bits * each].reshape(len(values), each, bits)
+    weights = 2 ** np.arange(bits)
+    weights[-1] *= -1  # two's complement
+    return apart @ weights
 
 
 def _damaged(what: str) -> ProgramError:

@@ -6,12 +6,15 @@ of the spike trains are worked out one after another, m <- 2 m + sum of the weig
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from spikewright.errors import ShapeError
-from spikewright.targets.fpga.instructions import Mode, Operation, Setting, decode
+from spikewright.targets.fpga.clocks import CLOCKS_OF
+from spikewright.targets.fpga.control import CLOCKS, starts
+from spikewright.targets.fpga.instructions import Mode, Operation, Setting
 from spikewright.targets.fpga.machine import Machine
 from spikewright.targets.fpga.memory import Whole
 from spikewright.targets.fpga.program import Program
@@ -20,6 +23,7 @@ from spikewright.targets.fpga.sweeping import accumulated, linear, maxima
 S = Setting
 PART = 64
 """Samples that are worked out side by side; more would only take more memory."""
+Watch = Callable[[Machine, Operation], object]
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,12 @@ class Outcome:
     stalls: Whole
 
 
-def interpret(program: Program, q: Whole) -> Outcome:
+def interpret(program: Program, q: Whole, watch: Watch | None = None) -> Outcome:
     """What the accelerator answers to inputs (batch, *program.inputs).
+
+    Args:
+        q: whole numbers.
+        watch: called whenever a unit is about to start, with some of the samples.
 
     Raises:
         ShapeError: another shape.
@@ -55,7 +63,7 @@ def interpret(program: Program, q: Whole) -> Outcome:
     ([[1, 11]], 50)
     """
     numbers = checked(program, q)
-    parts = [_run(program, numbers[k : k + PART]) for k in range(0, len(numbers), PART)]
+    parts = [_run(program, numbers[k : k + PART], watch) for k in range(0, len(numbers), PART)]
     return Outcome(
         np.concatenate([part.results for part in parts]),
         parts[0].cycles,
@@ -64,26 +72,15 @@ def interpret(program: Program, q: Whole) -> Outcome:
     )
 
 
-def _run(program: Program, numbers: Whole) -> Outcome:
+def _run(program: Program, numbers: Whole, watch: Watch | None) -> Outcome:
     """Of samples that are worked out side by side."""
     machine = Machine(program, numbers)
-    loop, left, index, running = 0, 0, 0, True
-    while running:
-        operation, setting, value = decode(program.words[index])
-        machine.cycles += 2
-        index += 1
-        if operation == Operation.SET:
-            machine.settings[setting] = value
-        elif operation == Operation.STEP:
-            machine.settings[setting] += value
-        elif operation == Operation.LOOP:
-            loop, left = index, value
-        elif operation == Operation.NEXT:
-            left -= 1
-            index = loop if left else index
-        elif operation == Operation.END:
-            running = False
-        else:
+    for operation, count in starts(program.words, machine.settings):
+        machine.cycles += CLOCKS * count
+        if operation != Operation.END:
+            machine.cycles += CLOCKS_OF[operation](machine.settings, program.dimensions)
+            if watch is not None:
+                watch(machine, operation)
             UNITS[operation](machine)
     return machine.outcome(program.outputs)
 
@@ -110,48 +107,43 @@ def checked(program: Program, q: Whole) -> Whole:
 
 
 def take(machine: Machine) -> None:
-    """The input stream into the activation memory: features + rows planes clocks."""
+    """The input stream into the activation memory."""
     features, columns = machine[S.FEATURES], machine[S.COLUMNS_OUT]
     rows = -(-features // columns)
     machine.write(machine.rows_of(machine.q[:, :features], rows, columns)[:, None])
-    machine.cycles += features + rows * machine.planes
 
 
 def run_map(machine: Machine) -> None:
-    """One block of output channels; the clocks are derived in ``rtl/map_unit.sv``."""
-    mode, steps = machine[S.MODE], machine[S.STEPS]
-    rows, columns, planes = machine[S.ROWS_OUT], machine[S.COLUMNS_OUT], machine.planes
-    taps = machine[S.CHANNELS] * machine[S.KERNEL_ROWS] * machine[S.KERNEL_COLUMNS]
+    """One block of output channels."""
+    mode = machine[S.MODE]
     if mode == Mode.MAXIMUM:
         sums = maxima(machine)[:, None]
     else:
         sums = accumulated(machine, operands(machine))
     if mode == Mode.CONVOLVE:
-        machine.cycles += 1 + machine[S.TAPS]
         sums = sums + machine.kernel_biases.pop(1)[0][:, None, None]
-    tiles = -(-columns // machine.dimensions.lanes)
-    each = tiles * (3 + steps * taps) + columns + 3 + machine[S.UNITS] * planes
-    machine.cycles += rows * each
     machine.give(machine.added(sums[:, : machine[S.UNITS]]))
 
 
 def run_linear(machine: Machine) -> None:
-    """A fully connected layer; the clocks are derived in ``rtl/linear_unit.sv``."""
-    word, lanes = machine.dimensions.word, machine.dimensions.linear
-    features, outputs, bits = machine[S.FEATURES], machine[S.OUTPUTS], machine[S.BITS]
-    steps = machine[S.STEPS]
-    blocks, rows = -(-outputs // lanes), -(-features // machine[S.COLUMNS_IN])
-    weight = np.concatenate([machine.weights.pop(features) for _ in range(blocks)], 1)
+    """A fully connected layer."""
+    word = machine.dimensions.word
+    outputs, bits = machine[S.OUTPUTS], machine[S.BITS]
+    weight = matrix(machine)
+    machine.weights.pop(len(weight) * -(-outputs // machine.dimensions.linear))
     bias = machine.weight_biases.pop(outputs)[:, 0]
-    sums = (linear(machine, weight[:, :outputs]) << machine.lift) + bias
+    sums = (linear(machine, weight) << machine.lift) + bias
     sums = machine.added(sums[:, None, None])[:, 0, 0]
-    ends = range(word, outputs, word) if bits else ()  # sums that go out have no rows
-    stops = {*range(lanes, outputs, lanes), *ends, outputs}
-    rows_out = -(-outputs // word)
-    machine.cycles += blocks * (2 + rows * (steps + 1) + features * steps)
-    machine.cycles += outputs + 3 * len(stops) + rows_out * machine.planes
-    sums = machine.rows_of(sums, rows_out, word) if bits else sums[:, None]
+    sums = machine.rows_of(sums, -(-outputs // word), word) if bits else sums[:, None]
     machine.give(sums[:, None])
+
+
+def matrix(machine: Machine) -> Whole:
+    """The weights that a linear layer is about to take, (features, outputs)."""
+    features, outputs = machine[S.FEATURES], machine[S.OUTPUTS]
+    blocks = -(-outputs // machine.dimensions.linear)
+    words = machine.weights.ahead(blocks * features).reshape(blocks, features, -1)
+    return np.concatenate([*words], 1)[:, :outputs]
 
 
 def operands(machine: Machine) -> Whole:

@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 S = Setting
 
 
-@dataclass(frozen=True)
-class Made:
-    """What was made of words of the memory."""
-
-    key: tuple[object, ...]
-    made: NDArray[Any]
-
-
 @dataclass
 class Stream:
     """Words that are handed out one after another."""
@@ -35,10 +27,15 @@ class Stream:
     words: Whole
     place: int = 0
 
+    def ahead(self, count: int) -> Whole:
+        """The next ones, (count, numbers of a word), which stay where they are."""
+        return self.words[self.place : self.place + count]
+
     def pop(self, count: int) -> Whole:
         """The next ones, (count, numbers of a word)."""
+        words = self.ahead(count)
         self.place += count
-        return self.words[self.place - count : self.place]
+        return words
 
 
 class Machine:
@@ -57,7 +54,8 @@ class Machine:
         self.dimensions, self.q = d, q
         self.settings = dict.fromkeys(Setting, 0)
         self.memory = np.zeros((len(q), 2**d.address, d.word), np.uint8)
-        self._made: Made | None = None
+        self._made: dict[Callable[[Machine], NDArray[Any]], NDArray[Any]] = {}
+        self._made_with: tuple[int, ...] = ()
         self._read = np.zeros(2**d.address, np.bool_)  # of which addresses that was made
         self.kernels, self.weights = Stream(program.kernels), Stream(program.weights)
         self.kernel_biases = Stream(program.kernel_biases)
@@ -98,11 +96,14 @@ class Machine:
         Only the kernel and where its sums go may differ, and no word that was read is written
         in between.
         """
-        key = make, *(value for setting, value in self.settings.items() if setting != S.TARGET)
-        if self._made is None or self._made.key != key:
+        key = tuple(value for setting, value in self.settings.items() if setting != S.TARGET)
+        if self._made_with != key:
+            self._made_with = key
+            self._made.clear()
             self._read[:] = False
-            self._made = Made(key, make(self))
-        return self._made.made
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
 
     def write(self, q: Whole) -> None:
         """Activations (batch, channels, rows, columns), as planes of spikes, first step first."""
@@ -116,7 +117,7 @@ class Machine:
             + np.arange(self.planes)
         )
         if self._read[addresses].any():
-            self._made = None
+            self._made.clear()
         self.memory[:, addresses] = 0  # what is beyond the last column
         self.memory[:, addresses, :columns] = planes
 

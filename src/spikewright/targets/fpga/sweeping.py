@@ -65,19 +65,45 @@ def maxima(machine: Machine) -> Whole:
 
 def linear(machine: Machine, weight: Whole) -> Whole:
     """Sums (batch, outputs) of a fully connected layer, weight (features, outputs)."""
-    steps, columns = machine[S.STEPS], machine[S.COLUMNS_IN]
-    features = machine[S.FEATURES]
-    rows = np.arange(-(-features // columns))
     m, exact = np.zeros((len(machine.q), weight.shape[1])), weight.astype(np.float64)
-    for step in range(steps):
-        words = machine.read(machine[S.SOURCE] + rows * steps + step)
-        spikes = words[:, :, :columns].reshape(len(words), -1)[:, :features]
+    for spikes in feature_spikes(machine):
         m = machine.base * m + spikes.astype(np.float64) @ exact
     return m.astype(np.int64)
 
 
+def feature_spikes(machine: Machine) -> Iterator[Spikes]:
+    """Of each step, the spikes that a linear layer reads, (batch, features)."""
+    steps, columns = machine[S.STEPS], machine[S.COLUMNS_IN]
+    features = machine[S.FEATURES]
+    rows = np.arange(-(-features // columns))
+    for step in range(steps):
+        words = machine.read(machine[S.SOURCE] + rows * steps + step)
+        yield words[:, :, :columns].reshape(len(words), -1)[:, :features]
+
+
+def seen_spikes(machine: Machine) -> Whole:
+    """Spikes of all samples, steps, rows and lanes by tap, (taps,).
+
+    Lanes beyond the end of a row count as well: they see what is there.
+    """
+    lanes, columns = machine.dimensions.lanes, machine[S.COLUMNS_OUT]
+    counts = sum(words.sum((0, 1), dtype=np.int64) for words in _words(machine))
+    assert not isinstance(counts, int)
+    return counts[..., _columns(machine, -(-columns // lanes) * lanes)].sum(-1).reshape(-1)
+
+
 def _steps(machine: Machine) -> Iterator[Spikes]:
     """Of each step, the spikes that the lanes see, (batch, rows, taps, columns)."""
+    columns = _columns(machine, machine[S.COLUMNS_OUT])
+    for words in _words(machine):
+        yield words[..., columns].reshape(*words.shape[:2], -1, columns.shape[1])
+
+
+def _words(machine: Machine) -> Iterator[Spikes]:
+    """Of each step, what is read, (batch, output rows, channels, kernel rows, word + 1).
+
+    Words have a column of 0 at their end, where all that is outside is looked up.
+    """
     channels, kernel_rows = machine[S.CHANNELS], machine[S.KERNEL_ROWS]
     y = np.arange(machine[S.ROWS_OUT])[:, None, None]
     c, i = np.arange(channels)[:, None], np.arange(kernel_rows)
@@ -85,19 +111,15 @@ def _steps(machine: Machine) -> Iterator[Spikes]:
     address = address + c * machine[S.CHANNEL_STEP] + i * machine[S.STEPS]
     row = y * machine[S.STRIDE_ROWS] - machine[S.PAD_ROWS] + i + 0 * c
     there = ((row >= 0) & (row < machine[S.ROWS_IN])).astype(np.uint8)
-    columns = _columns(machine)
     for step in range(machine[S.STEPS]):
         words = machine.read(address + step) * there[..., None]
-        # A row with a column of 0 at its end, where all that is outside is looked up.
-        words = np.concatenate([words, np.zeros((*words.shape[:-1], 1), np.uint8)], -1)
-        seen = words[..., columns]
-        yield seen.reshape(len(words), len(y), -1, columns.shape[1])
+        yield np.concatenate([words, np.zeros((*words.shape[:-1], 1), np.uint8)], -1)
 
 
-def _columns(machine: Machine) -> Whole:
+def _columns(machine: Machine, count: int) -> Whole:
     """Which column of a word a lane sees, (kernel columns, output columns); -1 is none."""
     d = machine.dimensions
-    x = np.arange(machine[S.COLUMNS_OUT])
+    x = np.arange(count)
     shift = machine[S.OFFSET] + x // d.lanes * machine[S.TILE_STEP] - d.pad
     column = shift + x % d.lanes * machine[S.STRIDE_COLUMNS]
     column = column + np.arange(machine[S.KERNEL_COLUMNS])[:, None]

@@ -1,0 +1,1 @@
+"""What an accelerator does during an inference, counted from its instructions alone."""

@@ -109,11 +109,11 @@ def _flow(chip: str) -> Any:
 def _synthesised(artefact: Any, place: Path, flow: Any, progress: bool) -> str:
     """What tools say of it, as a table."""
     from spikewright.targets.fpga.synthesis.synthesise import synthesise
-    from spikewright.targets.fpga.synthesis.table import Design, design_table
+    from spikewright.targets.fpga.synthesis.table import SynthesisedDesign, design_table
 
     say: Any = partial(console(stderr=True).print, style="dim", markup=False) if progress else None
     found = synthesise(place, flow, progress=say)
-    return design_table([Design(place.name, found, artefact.cycles)])
+    return design_table([SynthesisedDesign(place.name, found, artefact.cycles)])
 
 
 Wishes = tuple[dict[str, Any], float | None]

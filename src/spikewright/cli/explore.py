@@ -32,6 +32,10 @@ Tuning = Annotated[
 Tolerance = Annotated[
     float, typer.Option(min=0.0, help="Points of accuracy that may be given away for speed.")
 ]
+Clock = Annotated[
+    float | None,
+    typer.Option(help="Clock that times are for, Hz; what the board is assumed to reach if not."),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Folder to write; by default PATH/explored."),
@@ -48,6 +52,7 @@ def explore(
     weight_bits: Bits = "2,3,4",
     fine_epochs: Tuning = 0,
     tolerance: Tolerance = 0.25,
+    clock: Clock = None,
     output: Output = None,
     synthesise: Synthesise = False,
     progress: options.Progress = True,
@@ -65,7 +70,8 @@ def explore(
     settings = chosen.settings.model_copy(update={"fine_epochs": fine_epochs})
     say = _aloud if progress else _quiet
     candidates = chosen.recipe.candidates(settings, path, choices, say)
-    found = search(candidates, budget, recorded(), tolerance=tolerance, progress=say)
+    model = recorded()
+    found = search(candidates, budget, model, tolerance=tolerance, clock=clock, progress=say)
     place = output or path / "explored"
     title = f"{chosen.recipe.title}: designs"
     report = Report(report_data(found, title)).save(place / "report.html")

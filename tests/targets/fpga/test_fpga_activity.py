@@ -1,15 +1,18 @@
-"""What the simulation counts is what there is to count."""
+"""What is counted, from instructions or in a simulation, is what there is to count."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
-from spikewright.targets.fpga.assemble import assemble
+from spikewright.targets.fpga.assemble import assemble, assemble_together
+from spikewright.targets.fpga.counting.activity_of import activity_of
+from spikewright.targets.fpga.counting.additions import additions
 from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.integer import (
     INPUT,
@@ -20,13 +23,17 @@ from spikewright.targets.fpga.integer import (
     Requantise,
     Stage,
 )
+from spikewright.targets.fpga.memory import Whole
+from spikewright.targets.fpga.program import Program
 from spikewright.targets.fpga.spikes import run_spikes
 from spikewright.targets.fpga.synthesis.activity import Activity, count_activity
 from spikewright.targets.fpga.synthesis.energy import HOROWITZ_45NM_FPGA, PJ, energy
 from spikewright.targets.fpga.synthesis.result import Synthesis
-from spikewright.targets.fpga.synthesis.table import Design, design_table
+from spikewright.targets.fpga.synthesis.table import SynthesisedDesign, design_table
 from spikewright.targets.fpga.verilator import available
+from targets.fpga.rtl_networks import drawn
 
+Count = Callable[[Program, Whole], Activity]
 BITS, SIDE, KERNEL, CHANNELS, OUTPUTS = 3, 6, 3, 2, 4
 OUT = SIDE - KERNEL + 1
 HARDWARE = Hardware(lanes=OUT, units=CHANNELS, linear=OUTPUTS)
@@ -62,12 +69,17 @@ needs_verilator = pytest.mark.skipif(
 )
 
 
-@pytest.mark.slow
-@needs_verilator
-def test_counts_of_the_simulation_are_those_of_the_spikes() -> None:
+simulated = pytest.param(count_activity, marks=[pytest.mark.slow, needs_verilator], id="simulated")
+by_either = pytest.mark.parametrize(
+    "count", [pytest.param(activity_of, id="from instructions"), simulated]
+)
+
+
+@by_either
+def test_counts_are_those_of_the_spikes(count: Count) -> None:
     net, q = network(), inputs()
     program = assemble(net, HARDWARE)
-    found = count_activity(program, q.numpy())
+    found = count(program, q.numpy())
     shown = list(run_spikes(net, q))
     assert found.additions == pytest.approx(sum(each.additions for each in shown) / len(q))
     # A row of a convolution doubles with each step but the first.
@@ -79,24 +91,54 @@ def test_counts_of_the_simulation_are_those_of_the_spikes() -> None:
     assert found.written_bits == words_written * d.word + kernel_bits
     assert found.streamed_bits == 0
     streamed = dataclasses.replace(HARDWARE, stream_kernels=True, stream_weights=True)
-    beside = count_activity(assemble(net, streamed), q.numpy())
+    beside = count(assemble(net, streamed), q.numpy())
     weight_bits = CHANNELS * OUT * OUT * OUTPUTS * d.weight
     assert beside.streamed_bits == kernel_bits + weight_bits
     assert found.read_bits - beside.read_bits == kernel_bits + weight_bits
     assert beside.additions == found.additions
 
 
-@pytest.mark.slow
-@needs_verilator
-def test_a_rate_code_adds_as_often_as_its_numbers_say() -> None:
+@by_either
+def test_a_rate_code_adds_as_often_as_its_numbers_say(count: Count) -> None:
     net, q = network(), inputs()
     hardware = dataclasses.replace(HARDWARE, code="rate")
-    found = count_activity(assemble(net, hardware), q.numpy())
+    found = count(assemble(net, hardware), q.numpy())
     flat = {stage.name: out for stage, out in net.walk(q)}["flat"]
     windows = torch.nn.functional.unfold(q.float(), KERNEL)
     expected = windows.sum() * CHANNELS + flat.sum() * OUTPUTS
     assert found.additions == pytest.approx(float(expected) / len(q))
     assert found.doublings == 0
+
+
+@pytest.mark.slow
+@needs_verilator
+@pytest.mark.parametrize(
+    "hardware",
+    [
+        Hardware(lanes=3, units=3, linear=5, word=14),
+        Hardware(units=2, linear=8, stream_kernels=True, stream_weights=True),
+        Hardware(lanes=5, units=2, linear=4, stream_weights=True, code="rate"),
+    ],
+    ids=["on chip", "streamed", "rate"],
+)
+def test_counts_from_instructions_equal_those_of_the_simulation(hardware: Hardware) -> None:
+    """Every count, and exactly: residuals, kept sums, pooling, groups, strides, idle lanes."""
+    cases = [drawn(seed) for seed in range(0, 24, 2)]  # one accelerator, that is one build, for all
+    programs = assemble_together([net for net, _ in cases], hardware)
+    for seed, (program, (_, q)) in enumerate(zip(programs, cases, strict=True)):
+        samples = q.numpy()[: 1 + seed % 3]
+        assert activity_of(program, samples) == count_activity(program, samples)
+
+
+def test_parallelism_and_streams_add_nothing() -> None:
+    net, q = drawn(5)
+    sizes = [(1, 1, False), (2, 5, True), (4, 16, False)]
+    found = {
+        additions(assemble(net, Hardware(3, units, linear, None, stream, stream)), q.numpy())
+        for units, linear, stream in sizes
+    }
+    assert len(found) == 1
+    assert found.pop() > 0
 
 
 def test_the_model_is_sums_of_counts_times_energies() -> None:
@@ -115,7 +157,7 @@ def test_the_model_is_sums_of_counts_times_energies() -> None:
 def test_a_table_with_energies_says_that_they_are_a_model() -> None:
     made = Synthesis("t", "1", "ecp5", {"lut": 1000}, 1.0, (), "k", 50.0)
     activity = Activity(1000, 32, additions=1e6 / 14)
-    design = Design("one", made, 50_000, activity)
+    design = SynthesisedDesign("one", made, 50_000, activity)
     assert design.energy == pytest.approx(1e5 * PJ)
     assert design.power == pytest.approx(1e5 * PJ / 1e-3)
     text = design_table([design])

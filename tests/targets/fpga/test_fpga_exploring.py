@@ -11,6 +11,7 @@ import torch
 from spikewright.errors import ParameterError
 from spikewright.report.page import Report
 from spikewright.targets.fpga.assemble import assemble
+from spikewright.targets.fpga.counting.activity_of import activity_of
 from spikewright.targets.fpga.dimensions import Dimensions, Hardware
 from spikewright.targets.fpga.exploring.boards import BOARDS, board
 from spikewright.targets.fpga.exploring.cost_model import (
@@ -23,7 +24,7 @@ from spikewright.targets.fpga.exploring.cost_model import (
     memories,
     recorded,
 )
-from spikewright.targets.fpga.exploring.explore import Accelerator, Candidate, explore, pareto
+from spikewright.targets.fpga.exploring.explore import AcceleratorDesign, Candidate, explore, pareto
 from spikewright.targets.fpga.exploring.grid import grid
 from spikewright.targets.fpga.exploring.page import report_data
 from spikewright.targets.fpga.integer import (
@@ -36,6 +37,10 @@ from spikewright.targets.fpga.integer import (
     Stage,
 )
 from spikewright.targets.fpga.interpreter import interpret
+from spikewright.targets.fpga.synthesis.activity import Activity
+from spikewright.targets.fpga.synthesis.energy import energy
+
+IMAGES = np.random.default_rng(2).integers(0, 16, (3, 1, 6, 6))
 
 
 def network(channels: int = 4) -> IntegerNetwork:
@@ -107,14 +112,15 @@ def test_the_grid_goes_up_to_what_the_layers_can_use() -> None:
     assert len(set(made)) == len(made) == 4 * 3 * 3
 
 
-def designs(count: int) -> list[Accelerator]:
+def designs(count: int) -> list[AcceleratorDesign]:
     random = np.random.default_rng(1)
     made = []
     for _ in range(count):
-        candidate = Candidate(network(), 4, 3, float(random.integers(90, 99)))
+        candidate = Candidate(network(), 4, 3, float(random.integers(90, 99)), IMAGES)
         use = float(random.integers(1, 20)) / 10
-        cycles = int(random.integers(10, 60))
-        made.append(Accelerator(candidate, Hardware(), Dimensions(), cycles, {}, use))
+        activity = Activity(int(random.integers(10, 60)), 8, float(random.integers(1, 9)))
+        design = AcceleratorDesign(candidate, Hardware(), Dimensions(), activity, {}, use, 1e8)
+        made.append(design)
     return made
 
 
@@ -122,7 +128,7 @@ def test_the_front_holds_just_those_that_no_other_beats() -> None:
     made = designs(200)
     front = pareto(made)
 
-    def beaten(one: Accelerator) -> bool:
+    def beaten(one: AcceleratorDesign) -> bool:
         return any(
             all(a <= b for a, b in zip(other.costs, one.costs, strict=True))
             and other.costs != one.costs
@@ -137,9 +143,9 @@ def test_the_front_holds_just_those_that_no_other_beats() -> None:
 def test_the_fastest_that_fits_and_is_good_enough_is_chosen() -> None:
     net = network()
     candidates = [
-        Candidate(net, 4, 3, 97.0),
-        Candidate(net, 3, 3, 96.9),
-        Candidate(net, 2, 2, 90.0),
+        Candidate(net, 4, 3, 97.0, IMAGES),
+        Candidate(net, 3, 3, 96.9, IMAGES),
+        Candidate(net, 2, 2, 90.0, IMAGES),
     ]
     said: list[str] = []
     found = explore(candidates, board("zynq-7020"), recorded(), progress=said.append)
@@ -151,6 +157,12 @@ def test_the_fastest_that_fits_and_is_good_enough_is_chosen() -> None:
     assert found.best.cycles == min(d.cycles for d in fit_too)
     program = assemble(net, found.best.hardware)
     assert interpret(program, np.ones((1, 1, 6, 6), np.int64)).cycles == found.best.cycles
+    assert all(d.activity == activity_of(assemble(net, d.hardware), IMAGES) for d in found.designs)
+    assert found.best.energy == sum(energy(found.best.activity).values()) > 0
+    assert found.best.latency == found.best.cycles / 100e6
+    slower = explore(candidates, board("zynq-7020"), recorded(), clock=50e6)
+    assert slower.best is not None
+    assert slower.best.latency == 2 * found.best.latency
     assert found.best.resources == recorded().predict(program.dimensions)
     strict = explore(candidates, board("zynq-7020"), recorded(), tolerance=0.0)
     assert strict.best is not None
@@ -159,6 +171,8 @@ def test_the_fastest_that_fits_and_is_good_enough_is_chosen() -> None:
     assert explore(candidates, tiny, recorded()).best is None
     page = Report(report_data(found, "Designs")).to_html()
     assert "Accuracy over latency" in page
+    assert "Energy by the model over latency" in page
+    assert "latencies are at 100 MHz, which is assumed" in page
     assert f"{found.best.cycles:,}" in page
 
 
@@ -166,7 +180,10 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ParameterError, match=r"board must be one of zynq-7010.*'zync-7020'"):
         board("zync-7020")
     assert all(each.name == name for name, each in BOARDS.items())
+    one = [Candidate(network(), 4, 3, 97.0, IMAGES)]
     with pytest.raises(ParameterError, match="there must be candidates"):
         explore([], board("zynq-7020"), recorded())
     with pytest.raises(ParameterError, match="tolerance from 0 on"):
-        explore([Candidate(network(), 4, 3, 97.0)], board("zynq-7020"), recorded(), tolerance=-1.0)
+        explore(one, board("zynq-7020"), recorded(), tolerance=-1.0)
+    with pytest.raises(ParameterError, match=r"clock must be above 0 Hz and finite, got 0\.0"):
+        explore(one, board("zynq-7020"), recorded(), clock=0.0)

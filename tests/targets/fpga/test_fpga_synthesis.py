@@ -23,7 +23,7 @@ from spikewright.targets.fpga.synthesis.cells import counted, read_report, read_
 from spikewright.targets.fpga.synthesis.ecp5 import Ecp5, without_idle_streams
 from spikewright.targets.fpga.synthesis.result import KINDS, Synthesis, load
 from spikewright.targets.fpga.synthesis.synthesise import synthesise
-from spikewright.targets.fpga.synthesis.table import Design, as_values, design_table
+from spikewright.targets.fpga.synthesis.table import SynthesisedDesign, as_values, design_table
 from spikewright.targets.fpga.synthesis.tools import NEXTPNR_ECP5, YOSYS, version
 from spikewright.targets.fpga.synthesis.xilinx import Xilinx
 
@@ -219,13 +219,13 @@ def test_results_survive_their_file_and_are_refused_for_another_key(tmp_path: Pa
 
 def test_a_table_tells_what_follows() -> None:
     made = Synthesis("t", "1", "ecp5", {"lut": 1000, "ff": 5, "bram": 7.5}, 1.0, (), "k", 50.0)
-    design = Design("one", made, 100_000)
+    design = SynthesisedDesign("one", made, 100_000)
     assert design.latency == pytest.approx(2e-3)
     assert design.lut_seconds == pytest.approx(2.0)
     assert design.power is None
     slower = dataclasses.replace(design, clock=25.0)
     assert slower.latency == pytest.approx(4e-3)
-    placed_nowhere = Design("two", dataclasses.replace(made, fmax=None), 100_000)
+    placed_nowhere = SynthesisedDesign("two", dataclasses.replace(made, fmax=None), 100_000)
     assert placed_nowhere.latency is None
     assert "model" not in design_table([design, placed_nowhere])
     assert json.loads(json.dumps(as_values(slower)))["latency_s"] == pytest.approx(4e-3)

@@ -17,6 +17,7 @@ from spikewright.errors import CompileError, ParameterError, ProgramError, Shape
 from spikewright.targets.fpga.artefact import OnFPGA
 from spikewright.targets.fpga.assemble import assemble
 from spikewright.targets.fpga.convert import convert
+from spikewright.targets.fpga.counting.activity_of import activity_of
 from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.emit import read_program
 from spikewright.targets.fpga.inputs import encode
@@ -25,6 +26,7 @@ from spikewright.targets.fpga.interpreter import interpret
 from spikewright.targets.fpga.quantising.fine_tune import FineTuning, fine_tune
 from spikewright.targets.fpga.quantising.reals import real_values
 from spikewright.targets.fpga.quantising.settings import Quantisation, WeightQuantisation
+from spikewright.targets.fpga.synthesis.energy import energy
 from spikewright.targets.fpga.target import FPGA
 from targets.fpga import plain
 from targets.fpga.modules import CASES, case
@@ -59,7 +61,12 @@ def test_a_product_worked_out_by_hand() -> None:
     # Spikes: 3 = 0011, 15 = 1111; 0, 6 = 0110; 1111, 1111. Each meets two weights.
     additions = 2 * (2 + 4 + 0 + 2 + 4 + 4) / 3
     assert program.cost.total("synaptic_operations") == pytest.approx(additions)
-    assert program.cost.joules == pytest.approx(additions * 0.1e-12)
+    q = encode(artefact.network, two_by_two()[1]).numpy()
+    counted = activity_of(artefact.program, q)
+    assert counted.additions == pytest.approx(additions)
+    assert program.cost.parts == energy(counted)
+    assert program.cost.joules == pytest.approx(sum(energy(counted).values()))
+    assert "additions" in str(program.cost)
     # Sums reach 4 * 15 + 2 = 62, so that 7 bits hold them; weights 3 bits.
     assert program.cost.total("weight_bits") == 4 * 3 + 2 * 7
 

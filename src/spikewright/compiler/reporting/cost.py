@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -77,19 +77,22 @@ class NodeCost:
 class Cost:
     """What one sample takes on average.
 
-    energy = counts x energies of the table + power x time
+    energy = counts x energies of the table + power x time + parts
 
     Args:
         nodes: by operation, in order.
         seconds: of one sample.
         table: published energies.
         samples: how many the counts were measured on.
+        parts: J by what takes them, where a target counts more than operations of nodes: its
+            memories, for example. Its table then names the model and has no energies.
     """
 
     nodes: tuple[NodeCost, ...]
     seconds: float
     table: EnergyTable
     samples: int
+    parts: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def total(self, field: str) -> float:
         """The sum over all operations of one field of `NodeCost`."""
@@ -105,6 +108,7 @@ class Cost:
             + self.total("updates") * table.update
             + self.total("spikes") * table.spike
             + self.seconds * table.power
+            + sum(self.parts.values())
         )
 
     def __str__(self) -> str:
@@ -115,8 +119,12 @@ class Cost:
         return (
             f"cost of one sample, mean over {self.samples:,}: {format_si(self.joules, 'J', 3)} in "
             f"{format_seconds(self.seconds)}\n{text_table(HEAD, rows)}\n"
-            f"energy by {self.table.name} ({self.table.source}){lacking}"
+            f"energy by {self.table.name} ({self.table.source}){self._divided()}{lacking}"
         )
+
+    def _divided(self) -> str:
+        parts = (f"{name} {format_si(joules, 'J', 3)}" for name, joules in self.parts.items())
+        return ": " * bool(self.parts) + ", ".join(parts)
 
     def plain(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -124,9 +132,10 @@ class Cost:
 
     @staticmethod
     def from_plain(values: Mapping[str, Any]) -> Cost:
-        """The inverse of `plain`."""
+        """The inverse of `plain`; costs that were written before there were parts have none."""
         nodes = tuple(NodeCost(**node) for node in values["nodes"])
-        return Cost(nodes, values["seconds"], EnergyTable(**values["table"]), values["samples"])
+        table, parts = EnergyTable(**values["table"]), dict(values.get("parts", {}))
+        return Cost(nodes, values["seconds"], table, values["samples"], parts)
 
 
 COUNTED = (

@@ -32,20 +32,53 @@ class EnergyTable:
     missing: str = ""
 
 
+@dataclass(frozen=True)
+class Operations:
+    """Energies of single operations of a technology, all in J, that tables are made of.
+
+    Args:
+        source: publication.
+        add8, add32, multiply32: of whole numbers of so many bits.
+        float_add32, float_multiply32: of floating-point numbers.
+        memory: a bit of a memory of 8 KB on the chip, 64 of them at once.
+        outside: a bit of a memory beside the chip, the lower end of what is given.
+    """
+
+    source: str
+    add8: float
+    add32: float
+    multiply32: float
+    float_add32: float
+    float_multiply32: float
+    memory: float
+    outside: float
+
+
+HOROWITZ = Operations(
+    source="Horowitz, ISSCC 2014",
+    add8=0.03e-12,
+    add32=0.1e-12,
+    multiply32=3.1e-12,
+    float_add32=0.9e-12,
+    float_multiply32=3.7e-12,
+    memory=10e-12 / 64,
+    outside=1300e-12 / 64,
+)
+"""45 nm at 0.9 V."""
 HOROWITZ_45NM = EnergyTable(
     name="45 nm digital, 32-bit floating point",
-    source="Horowitz, ISSCC 2014: addition 0.9 pJ, multiplication 3.7 pJ",
-    synaptic_operation=0.9e-12,
-    multiplication=4.6e-12,
-    update=4.6e-12,
+    source=f"{HOROWITZ.source}: addition 0.9 pJ, multiplication 3.7 pJ",
+    synaptic_operation=HOROWITZ.float_add32,
+    multiplication=HOROWITZ.float_add32 + HOROWITZ.float_multiply32,
+    update=HOROWITZ.float_add32 + HOROWITZ.float_multiply32,
     missing="memory access and control; an update counts as one multiplication and addition",
 )
 HOROWITZ_45NM_INTEGER = EnergyTable(
     name="45 nm digital, 32-bit integers",
-    source="Horowitz, ISSCC 2014: addition 0.1 pJ, multiplication 3.1 pJ",
-    synaptic_operation=0.1e-12,
-    multiplication=3.2e-12,
-    update=3.2e-12,
+    source=f"{HOROWITZ.source}: addition 0.1 pJ, multiplication 3.1 pJ",
+    synaptic_operation=HOROWITZ.add32,
+    multiplication=HOROWITZ.add32 + HOROWITZ.multiply32,
+    update=HOROWITZ.add32 + HOROWITZ.multiply32,
     missing="memory access and control; an update counts as one multiplication and addition",
 )
 LOIHI = EnergyTable(

@@ -209,8 +209,8 @@ class RadixRecipe(Recipe[S]):
                 rounded = self.rounded(replace(parts, settings=chosen), images[0])
                 network = self.tuned(rounded, images, chosen).network
                 accuracy = accuracy_of(network, parts.data.validation)
-                additions = _additions(network, images[0][: settings.checked])
-                found.append(Candidate(network, steps, bits, accuracy, additions))
+                q = encode(network, images[0][: settings.checked]).numpy()
+                found.append(Candidate(network, steps, bits, accuracy, q))
         return found
 
     def measure(
@@ -325,11 +325,6 @@ def _module(network: sw.Network) -> nn.Module:
     (fold,) = network.layers.values()
     assert isinstance(fold, sw.Fold)
     return fold.module.eval()
-
-
-def _additions(network: IntegerNetwork, x: Tensor) -> float:
-    """Of an image, on the mean."""
-    return sum(each.additions for each in run_spikes(network, encode(network, x))) / len(x)
 
 
 def _quantisation(settings: RadixSettings) -> Quantisation:

@@ -9,18 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from spikewright.errors import ProgramError
 from spikewright.targets.fpga.assemble import assemble
+from spikewright.targets.fpga.clocks import clocks
 from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.emit import emit, images
 from spikewright.targets.fpga.footprint import memory_bits
 from spikewright.targets.fpga.inputs import encode, saturated_inputs
 from spikewright.targets.fpga.integer import INPUT, IntegerNetwork
-from spikewright.targets.fpga.interpreter import interpret
 from spikewright.targets.fpga.program import Program
 from spikewright.targets.fpga.saturations import saturations
 from spikewright.targets.fpga.saved import FAULTS, network_values, restored_network
@@ -54,7 +53,7 @@ class OnFPGA:
     @cached_property
     def cycles(self) -> int:
         """Clocks of one input with all streams ready; the same for whatever input."""
-        return interpret(self.program, np.zeros((1, *self.network.shape), np.int64)).cycles
+        return clocks(self.program.words, self.program.dimensions)
 
     @cached_property
     def memory(self) -> Mapping[str, int]:

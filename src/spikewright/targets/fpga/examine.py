@@ -12,10 +12,11 @@ from torch import Tensor
 from spikewright.coding.radix import to_bits
 from spikewright.compiler.reporting.agreement import Agreement, agree
 from spikewright.compiler.reporting.cost import Cost, NodeCost
-from spikewright.compiler.reporting.energy import EnergyTable
 from spikewright.engine.forward import Observation
 from spikewright.errors import CompileError
 from spikewright.targets.fpga.artefact import OnFPGA
+from spikewright.targets.fpga.counting.activity_of import with_additions
+from spikewright.targets.fpga.counting.additions import Additions
 from spikewright.targets.fpga.inputs import encode
 from spikewright.targets.fpga.integer import Convolution, Dense, Flatten, MaxPool, Stage
 from spikewright.targets.fpga.interpreter import interpret
@@ -23,14 +24,8 @@ from spikewright.targets.fpga.quantising.quantised import Quantised
 from spikewright.targets.fpga.quantising.reals import real_values
 from spikewright.targets.fpga.saturations import saturations
 from spikewright.targets.fpga.spikes import Shown, run_spikes
-
-ADDITIONS = EnergyTable(
-    name="45 nm digital, additions alone",
-    source="Horowitz, ISSCC 2014: 32-bit integer addition 0.1 pJ",
-    synaptic_operation=0.1e-12,
-    missing="memories, requantisation, comparisons of pooling, control and clock; and an FPGA "
-    "takes many times what a circuit of its own does. It compares networks, it measures nothing",
-)
+from spikewright.targets.fpga.synthesis.activity import Activity
+from spikewright.targets.fpga.synthesis.energy import HOROWITZ_45NM_FPGA, energy
 
 
 def examine(made: Quantised, artefact: OnFPGA, x: Tensor) -> tuple[Agreement, Cost]:
@@ -49,7 +44,8 @@ def examine(made: Quantised, artefact: OnFPGA, x: Tensor) -> tuple[Agreement, Co
     network = artefact.network
     q = encode(network, x)
     shown = list(run_spikes(network, q))
-    results = torch.from_numpy(interpret(artefact.program, q.numpy()).results)
+    counted = Additions()
+    results = torch.from_numpy(interpret(artefact.program, q.numpy(), counted).results)
     _check(network.run(q), results)
     ran = [(each.stage, each.values) for each in shown[:-1]] + [(shown[-1].stage, results)]
     output = network.stages[-1].name
@@ -59,7 +55,8 @@ def examine(made: Quantised, artefact: OnFPGA, x: Tensor) -> tuple[Agreement, Co
         _seen(ran, output),
     )
     found = agree(runs, output, {}, saturations(network, q))
-    return replace(found, steps=network.bits), _cost(artefact, shown, len(q))
+    activity = with_additions(artefact.program, counted.total, len(q))
+    return replace(found, steps=network.bits), _cost(artefact, shown, activity, len(q))
 
 
 def _seen(values: Iterable[tuple[Stage, Tensor]], output: str) -> Mapping[str, Observation]:
@@ -88,10 +85,11 @@ def _check(wanted: Tensor, results: Tensor) -> None:
         )
 
 
-def _cost(artefact: OnFPGA, shown: list[Shown], samples: int) -> Cost:
+def _cost(artefact: OnFPGA, shown: list[Shown], activity: Activity, samples: int) -> Cost:
     nodes = tuple(_node(artefact, each, samples) for each in shown)
     kept = tuple(node for node in nodes if node != NodeCost(node.node))
-    return Cost(kept, artefact.cycles / artefact.clock, ADDITIONS, samples)
+    seconds, table = artefact.cycles / artefact.clock, HOROWITZ_45NM_FPGA.table
+    return Cost(kept, seconds, table, samples, energy(activity))
 
 
 def _node(artefact: OnFPGA, shown: Shown, samples: int) -> NodeCost:

@@ -16,10 +16,11 @@ from spikewright.errors import CompileError, ParameterError
 from spikewright.targets.fpga.artefact import OnFPGA
 from spikewright.targets.fpga.convert import convert
 from spikewright.targets.fpga.dimensions import Hardware
-from spikewright.targets.fpga.examine import ADDITIONS, examine
+from spikewright.targets.fpga.examine import examine
 from spikewright.targets.fpga.options import hardware_of, quantisation_of
 from spikewright.targets.fpga.quantising.quantised import Quantised
 from spikewright.targets.fpga.quantising.settings import Quantisation
+from spikewright.targets.fpga.synthesis.energy import HOROWITZ_45NM_FPGA
 
 ASKED = "asked for by the user"
 INPUT_BITS = 8
@@ -56,7 +57,7 @@ class FPGA:
     title = "an FPGA accelerator of radix spikes"
     digital = True
     grid = None
-    energy = ADDITIONS
+    energy = HOROWITZ_45NM_FPGA.table
 
     def __post_init__(self) -> None:
         quantisation_of(self.quantisation)
@@ -108,7 +109,7 @@ class FPGA:
             "kind": "the accelerator's exact twin in whole numbers",
             "code": "radix: the bits of an activation, the most significant first",
             "takes": "trained modules of ReLU layers",
-            "energy": f"{ADDITIONS.name} ({ADDITIONS.source})",
+            "energy": f"{self.energy.name} ({self.energy.source})",
         }
 
     def read_module(self, module: Any, sample: Tensor) -> Quantised:

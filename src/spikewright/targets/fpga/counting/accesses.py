@@ -16,8 +16,8 @@ from spikewright.targets.fpga.program import Program
 S = Setting
 
 
-class Accelerator:
-    """What one that has just been switched on does, counted from its instructions.
+class Accesses:
+    """What an accelerator that has just been switched on does, counted from its instructions.
 
     Every count is one that ``bench/activity.sv`` makes of the SystemVerilog, by the same name.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikewright.targets.fpga.counting.accesses import Accelerator
+from spikewright.targets.fpga.counting.accesses import Accesses
 from spikewright.targets.fpga.counting.additions import additions
 from spikewright.targets.fpga.memory import Whole
 from spikewright.targets.fpga.program import Program
@@ -28,13 +28,11 @@ def with_additions(program: Program, added: int, samples: int) -> Activity:
         added: additions over all samples, see `additions`.
         samples: one after another, the first of them after the power came on.
     """
-    accelerator = Accelerator(program)
-    first, later = accelerator.infer(), accelerator.infer()
+    accesses = Accesses(program)
+    first, later = accesses.infer(), accesses.infer()
     means = {
         name: (count + (samples - 1) * later[name]) / samples
         for name, count in first.items()
         if name != "cycles"
     }
-    return Activity(
-        first["cycles"], program.dimensions.sum, additions=added / samples, **means
-    )
+    return Activity(first["cycles"], program.dimensions.sum, additions=added / samples, **means)

@@ -29,7 +29,7 @@ class Addresses:
     def __init__(self, d: Dimensions) -> None:
         self.reads = 0
         self._dimensions = d
-        self._masks = tuple(2**index_bits(depth) - 1 for depth in (d.depth_0, d.depth_1))
+        self._masks = tuple(2 ** index_bits(depth) - 1 for depth in (d.depth_0, d.depth_1))
         self._now = 0
         self._left = {Operation.RUN_MAP: 0, Operation.RUN_LINEAR: 0}  # what each unit stopped at
 

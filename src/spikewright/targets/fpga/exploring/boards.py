@@ -17,12 +17,14 @@ class Board:
         chip: on it.
         resources: look-up tables, flip-flops, blocks of 36 kbit and multipliers of the chip.
         share: of the look-up tables that a design may take: routing fails on a full chip.
+        clock: Hz that latencies are told at, an assumption: nothing is placed for these chips.
     """
 
     name: str
     chip: str
     resources: Mapping[str, float]
     share: float = 0.8
+    clock: float = 100e6
 
     def use(self, resources: Mapping[str, float]) -> float:
         """The largest share of any resource that a design takes; it fits up to 1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,16 +10,17 @@ import numpy as np
 
 from spikewright.errors import ParameterError
 from spikewright.targets.fpga.assemble import assemble
+from spikewright.targets.fpga.counting.activity_of import with_additions
+from spikewright.targets.fpga.counting.additions import additions
 from spikewright.targets.fpga.dimensions import Dimensions, Hardware
 from spikewright.targets.fpga.exploring.boards import Board
 from spikewright.targets.fpga.exploring.cost_model import CostModel
 from spikewright.targets.fpga.exploring.grid import grid
 from spikewright.targets.fpga.integer import IntegerNetwork
-from spikewright.targets.fpga.interpreter import interpret
-from spikewright.targets.fpga.synthesis.energy import HOROWITZ_45NM_FPGA
+from spikewright.targets.fpga.memory import Whole
+from spikewright.targets.fpga.synthesis.activity import Activity
+from spikewright.targets.fpga.synthesis.energy import energy
 
-CLOCK = 100e6
-"""Hz that latencies are told at: what such designs reach on a 7-series chip, an assumption."""
 TOLERANCE = 0.25
 """Points of accuracy below the best candidate that a design may have to be chosen."""
 Report = Callable[[str], object]
@@ -33,33 +35,36 @@ class Candidate:
         steps: T, bits of its activations.
         weight_bits: of its weights.
         accuracy: on images that it was not trained on, %.
-        additions: that an image takes on the mean: spikes times the weights that they meet.
+        q: some inputs of it, (samples, *network.shape) whole numbers: their spikes say how much
+            energy an inference takes.
     """
 
     network: IntegerNetwork
     steps: int
     weight_bits: int
     accuracy: float
-    additions: float = 0.0
+    q: Whole
 
 
 @dataclass(frozen=True, eq=False)
-class Accelerator:
-    """An accelerator for a candidate.
+class AcceleratorDesign:
+    """An accelerator on paper, for a candidate.
 
     Attributes:
         candidate, hardware, dimensions: what it is.
-        cycles: clocks an image, counted by the interpreter, as many as the RTL takes.
+        activity: of an inference, counted from its instructions as the RTL's simulation counts.
         resources: by kind, by the cost model.
         use: share of the board that it takes; it fits up to 1.
+        clock: Hz that latencies are told at.
     """
 
     candidate: Candidate
     hardware: Hardware
     dimensions: Dimensions
-    cycles: int
+    activity: Activity
     resources: Mapping[str, float]
     use: float
+    clock: float
 
     @property
     def fits(self) -> bool:
@@ -75,19 +80,25 @@ class Accelerator:
             f"{made.linear} linear"
         )
 
-    def latency(self, clock: float = CLOCK) -> float:
+    @property
+    def cycles(self) -> int:
+        """Clocks an inference, as many as the RTL takes."""
+        return self.activity.cycles
+
+    @property
+    def latency(self) -> float:
         """Seconds from the first pixel to the last result."""
-        return self.cycles / clock
+        return self.cycles / self.clock
 
     @property
     def energy(self) -> float:
-        """J an image for its additions alone, by the model of `synthesis.energy`."""
-        return self.candidate.additions * HOROWITZ_45NM_FPGA.addition(self.dimensions.sum)
+        """J an inference, by the model of `synthesis.energy`."""
+        return sum(energy(self.activity).values())
 
     @property
-    def costs(self) -> tuple[float, float, float]:
-        """What should be little: error, clocks, and share of the board."""
-        return (-self.candidate.accuracy, self.cycles, self.use)
+    def costs(self) -> tuple[float, float, float, float]:
+        """What should be little: error, clocks, share of the board, and energy."""
+        return (-self.candidate.accuracy, self.cycles, self.use, self.energy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,17 +108,19 @@ class Exploration:
     Attributes:
         board: the budget.
         designs: all.
-        front: those that no other beats in accuracy, clocks and share of the board at once.
+        front: those that no other beats in accuracy, clocks, share of the board and energy at once.
         best: the fastest that fits and is as accurate as the best but for ``tolerance`` points;
             ``None`` where nothing fits.
         errors: of the cost model, see `CostModel`.
+        clock: Hz that latencies are told at.
     """
 
     board: Board
-    designs: tuple[Accelerator, ...]
-    front: tuple[Accelerator, ...]
-    best: Accelerator | None
+    designs: tuple[AcceleratorDesign, ...]
+    front: tuple[AcceleratorDesign, ...]
+    best: AcceleratorDesign | None
     errors: Mapping[str, float]
+    clock: float
 
 
 def explore(
@@ -116,22 +129,24 @@ def explore(
     model: CostModel,
     *,
     tolerance: float = TOLERANCE,
+    clock: float | None = None,
     progress: Report | None = None,
 ) -> Exploration:
     """Try each network on each accelerator of its `grid`.
 
-    Accuracy is the candidates', clocks are counted by the interpreter on one image, resources
-    are told by the cost model. Nothing is synthesised.
+    Accuracy is the candidates'; clocks, additions and memory accesses are counted, exactly;
+    resources and energy are told by models. Nothing is simulated or synthesised.
 
     Args:
         candidates: networks.
         board: the budget.
         model: of costs.
         tolerance: points of accuracy that may be given away for speed.
+        clock: Hz that latencies are told at; the board's if left out.
         progress: called with a line for each network.
 
     Raises:
-        ParameterError: no candidate, or a tolerance below 0.
+        ParameterError: no candidate, a tolerance below 0, or a clock that is not above 0.
         CompileError: a network that the accelerator cannot work out.
     """
     if not candidates or not tolerance >= 0:
@@ -139,13 +154,18 @@ def explore(
             f"fpga.explore: there must be candidates and a tolerance from 0 on, got "
             f"{len(candidates)} and {tolerance!r}. Quantise a network with several settings."
         )
-    designs = tuple(_all(candidates, board, model, progress))
-    return Exploration(
-        board, designs, pareto(designs), _best(designs, tolerance), dict(model.errors)
-    )
+    clock = board.clock if clock is None else clock
+    if not 0 < clock < math.inf:
+        raise ParameterError(
+            f"fpga.explore: clock must be above 0 Hz and finite, got {clock!r}. Leave it out for "
+            f"{board.clock / 1e6:g} MHz."
+        )
+    designs = tuple(_all(candidates, Budget(board, model, clock), progress))
+    best = _best(designs, tolerance)
+    return Exploration(board, designs, pareto(designs), best, dict(model.errors), clock)
 
 
-def pareto(designs: Sequence[Accelerator]) -> tuple[Accelerator, ...]:
+def pareto(designs: Sequence[AcceleratorDesign]) -> tuple[AcceleratorDesign, ...]:
     """Those that no other one beats in everything, the fastest first."""
     costs = np.array([design.costs for design in designs])
     order = np.lexsort(costs.T[::-1])  # only earlier ones can beat a later one
@@ -156,32 +176,43 @@ def pareto(designs: Sequence[Accelerator]) -> tuple[Accelerator, ...]:
     return tuple(sorted((designs[k] for k in front), key=lambda design: design.cycles))
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What all designs are held against."""
+
+    board: Board
+    model: CostModel
+    clock: float
+
+
 def _all(
-    candidates: Iterable[Candidate], board: Board, model: CostModel, progress: Report | None
-) -> Iterator[Accelerator]:
+    candidates: Iterable[Candidate], budget: Budget, progress: Report | None
+) -> Iterator[AcceleratorDesign]:
     for candidate in candidates:
-        made = [_design(candidate, hardware, board, model) for hardware in grid(candidate.network)]
+        made = list(_of_candidate(candidate, budget))
         if progress is not None:
             fit = sum(design.fits for design in made)
             progress(
                 f"T = {candidate.steps}, weights of {candidate.weight_bits} bits: "
-                f"{candidate.accuracy:.2f} %, {fit} of {len(made)} designs fit {board.name}"
+                f"{candidate.accuracy:.2f} %, {fit} of {len(made)} designs fit {budget.board.name}"
             )
         yield from made
 
 
-def _design(
-    candidate: Candidate, hardware: Hardware, board: Board, model: CostModel
-) -> Accelerator:
-    program = assemble(candidate.network, hardware)
-    image = np.zeros((1, *candidate.network.shape), np.int64)
-    cycles = interpret(program, image).cycles  # the same for every image
-    resources = model.predict(program.dimensions)
-    use = board.use(resources)
-    return Accelerator(candidate, hardware, program.dimensions, cycles, resources, use)
+def _of_candidate(candidate: Candidate, budget: Budget) -> Iterator[AcceleratorDesign]:
+    added: dict[tuple[int, int], int] = {}  # by what alone changes them
+    for hardware in grid(candidate.network):
+        program = assemble(candidate.network, hardware)
+        d = program.dimensions
+        if (d.lanes, d.word) not in added:
+            added[d.lanes, d.word] = additions(program, candidate.q)
+        activity = with_additions(program, added[d.lanes, d.word], len(candidate.q))
+        resources = budget.model.predict(d)
+        use = budget.board.use(resources)
+        yield AcceleratorDesign(candidate, hardware, d, activity, resources, use, budget.clock)
 
 
-def _best(designs: Sequence[Accelerator], tolerance: float) -> Accelerator | None:
+def _best(designs: Sequence[AcceleratorDesign], tolerance: float) -> AcceleratorDesign | None:
     fit = [design for design in designs if design.fits]
     if not fit:
         return None

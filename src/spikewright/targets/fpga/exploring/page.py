@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from spikewright.report.data import Choice, Listing, ReportData, Tradeoff
-from spikewright.targets.fpga.exploring.explore import CLOCK, Accelerator, Exploration
+from spikewright.targets.fpga.exploring.explore import AcceleratorDesign, Exploration
+from spikewright.targets.fpga.synthesis.energy import HOROWITZ_45NM_FPGA
 from spikewright.units import format_seconds, format_si
 
 HEAD = (
@@ -16,7 +17,7 @@ SHOWN = 40
 """Rows of the front that the page lists."""
 
 
-def row(design: Accelerator) -> tuple[str, ...]:
+def row(design: AcceleratorDesign) -> tuple[str, ...]:
     """One design under `HEAD`."""
     it, made, takes = design.candidate, design.hardware, design.resources
     return (
@@ -26,7 +27,7 @@ def row(design: Accelerator) -> tuple[str, ...]:
         str(made.linear),
         f"{it.accuracy:.2f}",
         f"{design.cycles:,}",
-        format_seconds(design.latency()),
+        format_seconds(design.latency),
         format_si(design.energy, "J", 3),
         f"{takes['lut']:,.0f}",
         f"{takes['ff']:,.0f}",
@@ -40,13 +41,14 @@ def report_data(found: Exploration, title: str) -> ReportData:
     fit = [design for design in found.front if design.fits]
     errors = ", ".join(f"{kind} {100 * error:.0f} %" for kind, error in found.errors.items())
     chosen = [found.best] if found.best else []
+    samples = len(found.designs[0].candidate.q)
     return ReportData(
         title=title,
         subtitle=f"{len(found.designs):,} designs for {found.board.name} ({found.board.chip})",
         tradeoffs=(
             _tradeoff(found, "accuracy, %", lambda design: design.candidate.accuracy, 1),
             _tradeoff(found, "share of the board, %", lambda design: 100 * design.use),
-            _tradeoff(found, "energy of additions, µJ", lambda design: 1e6 * design.energy),
+            _tradeoff(found, "energy by the model, µJ", lambda design: 1e6 * design.energy),
         ),
         listings=(
             Listing(
@@ -63,19 +65,21 @@ def report_data(found: Exploration, title: str) -> ReportData:
                 numeric=range(len(HEAD)),
                 lead=f"Resources are told by a cost model, not by a synthesis: {errors} mean error "
                 "at synthesised designs that it was not fitted to. A share of 100 % leaves a fifth "
-                f"of the look-up tables free for routing. Latencies are at {CLOCK / 1e6:g} MHz. "
-                "* of additions alone, by a model of published energies an operation; no "
-                "measurement.",
+                "of the look-up tables free for routing. Clocks are counted, as many as the "
+                f"SystemVerilog takes; latencies are at {found.clock / 1e6:g} MHz, which is "
+                "assumed: no design was placed. * of additions and memories on the mean over "
+                f"{samples} inputs, by published energies: a model, no measurement. Not in it: "
+                f"{HOROWITZ_45NM_FPGA.missing}.",
             ),
         ),
     )
 
 
 def _tradeoff(
-    found: Exploration, y: str, value: Callable[[Accelerator], float], sign: int = -1
+    found: Exploration, y: str, value: Callable[[AcceleratorDesign], float], sign: int = -1
 ) -> Tradeoff:
-    def choice(design: Accelerator) -> Choice:
-        return Choice(x=1e3 * design.latency(), y=value(design), name=design.name)
+    def choice(design: AcceleratorDesign) -> Choice:
+        return Choice(x=1e3 * design.latency, y=value(design), name=design.name)
 
     groups: dict[str, list[Choice]] = {}
     for design in sorted(found.designs, key=lambda one: (not one.fits, one.candidate.steps)):
@@ -83,7 +87,7 @@ def _tradeoff(
         groups.setdefault(name, []).append(choice(design))
     return Tradeoff(
         title=f"{y.partition(',')[0].capitalize()} over latency",
-        x=f"latency at {CLOCK / 1e6:g} MHz, ms",
+        x=f"latency at {found.clock / 1e6:g} MHz, ms",
         y=y,
         groups=groups,
         front=_staircase([choice(design) for design in found.designs if design.fits], sign),
@@ -101,7 +105,7 @@ def _staircase(choices: Sequence[Choice], sign: int) -> list[Choice]:
     return found
 
 
-def thinned(designs: Sequence[Accelerator], most: int = SHOWN) -> list[Accelerator]:
+def thinned(designs: Sequence[AcceleratorDesign], most: int = SHOWN) -> list[AcceleratorDesign]:
     """Evenly chosen, if there are too many; the ends stay."""
     if len(designs) <= most:
         return list(designs)

@@ -22,8 +22,8 @@ ms, uJ, mW = 1e3, 1e6, 1e3
 
 
 @dataclass(frozen=True)
-class Design:
-    """An accelerator and what is known of it.
+class SynthesisedDesign:
+    """An accelerator that tools have worked through, and what is known of it.
 
     Args:
         name: what tables call it.
@@ -37,7 +37,7 @@ class Design:
         ParameterError: a clock above the highest one that the design can have.
 
     >>> made = Synthesis("nextpnr", "1", "ecp5", {"lut": 900}, 1.0, (), "0", fmax=50.0)
-    >>> Design("small", made, 100_000).latency
+    >>> SynthesisedDesign("small", made, 100_000).latency
     0.002
     """
 
@@ -52,8 +52,8 @@ class Design:
         highest = self.synthesis.fmax
         if self.clock is not None and not 0 < self.clock <= (highest or float("inf")):
             raise ParameterError(
-                f"fpga.Design: clock must be above 0 and at most {highest or 'any'} MHz, got "
-                f"{self.clock}. Leave it out to take the highest."
+                "fpga.SynthesisedDesign: clock must be above 0 and at most "
+                f"{highest or 'any'} MHz, got {self.clock}. Leave it out to take the highest."
             )
 
     @property
@@ -84,11 +84,11 @@ class Design:
         return None if self.latency is None else self.synthesis.resources["lut"] * self.latency
 
 
-def design_table(designs: Sequence[Design]) -> str:
+def design_table(designs: Sequence[SynthesisedDesign]) -> str:
     """As text, with what the model is and what it leaves out.
 
     >>> made = Synthesis("nextpnr", "1", "ecp5", {"lut": 900}, 1.0, (), "0", fmax=50.0)
-    >>> print(design_table([Design("small", made, 100_000)]).splitlines()[1])
+    >>> print(design_table([SynthesisedDesign("small", made, 100_000)]).splitlines()[1])
     small     ecp5  900   –     –    –  100,000  50.0  2.000    –    –
     """
     rows = [_row(design) for design in designs]
@@ -98,7 +98,7 @@ def design_table(designs: Sequence[Design]) -> str:
     return "\n".join([table, *notes])
 
 
-def as_values(design: Design) -> dict[str, Any]:
+def as_values(design: SynthesisedDesign) -> dict[str, Any]:
     """Plain values for JSON: what was found, what follows, and the model."""
     return {
         "name": design.name,
@@ -114,7 +114,7 @@ def as_values(design: Design) -> dict[str, Any]:
     }
 
 
-def _row(design: Design) -> tuple[str, ...]:
+def _row(design: SynthesisedDesign) -> tuple[str, ...]:
     found = design.synthesis.resources
     return (
         design.name,

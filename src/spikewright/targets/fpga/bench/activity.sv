@@ -80,7 +80,7 @@ bind accumulator_row bit_counter #(.NAME("additions"), .WIDTH(LANES)) additions 
 );
 bind accumulator_row event_counter #(.NAME("doublings"), .AMOUNT(LANES)) doublings (
     .clock,
-    .happens(enable & double & ~clear)
+    .happens(enable & twice & ~clear)
 );
 bind linear_unit linear_counter #(.LINEAR(LINEAR), .WEIGHT(WEIGHT)) additions (
     .clock,

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from math import log2
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from spikewright.errors import ParameterError
 from spikewright.targets.fpga.dimensions import Dimensions
+from spikewright.targets.fpga.exploring.memories import memories
+from spikewright.targets.fpga.instructions import Setting
 
 KINDS = ("lut", "ff")
 """What is fitted; blocks of memory are counted."""
@@ -40,9 +41,9 @@ class Point:
 class CostModel:
     """Look-up tables and flip-flops as sums of what the modules are made of.
 
-    resource = Σ_k weight_k feature_k(dimensions), weight_k ≥ 0, fitted to synthesised designs by
-    least squares of the relative error; see `features` for the terms. Blocks of memory are not
-    fitted but counted, see `blocks`.
+    resource = counted(dimensions) + Σ_k weight_k feature_k(dimensions), weight_k ≥ 0, fitted to
+    synthesised designs by least squares of the relative error; see `features` for the terms.
+    Blocks of memory are not fitted but counted, see `Memory`.
 
     Args:
         weights: by kind, of each feature.
@@ -62,7 +63,7 @@ class CostModel:
 
     def predict(self, dimensions: Dimensions) -> dict[str, float]:
         """Look-up tables, flip-flops, blocks of memory, and a few multipliers for addresses."""
-        found = {k: float(features(dimensions)[k] @ weight) for k, weight in self.weights.items()}
+        found = {kind: _told(dimensions, kind, w) for kind, w in self.weights.items()}
         return found | {"bram": all_blocks(dimensions), "dsp": ADDRESSING}
 
 
@@ -88,60 +89,47 @@ def _left_out(points: Sequence[Point], kind: str) -> list[float]:
     """Relative error at each point of a fit to the others."""
     found: list[float] = []
     for k, one in enumerate(points):
-        told = features(one.dimensions)[kind] @ _weights([*points[:k], *points[k + 1 :]], kind)
-        found.append(abs(float(told) / one.resources[kind] - 1))
+        told = _told(one.dimensions, kind, _weights([*points[:k], *points[k + 1 :]], kind))
+        found.append(abs(told / one.resources[kind] - 1))
     return found
+
+
+def _told(d: Dimensions, kind: str, weights: Row) -> float:
+    return counted(d, kind) + float(features(d)[kind] @ weights)
 
 
 def features(d: Dimensions) -> dict[str, Row]:
     """What each kind of resource is a sum of.
 
-    Look-up tables: control; accumulators, one bit of one lane of one unit; the shift of
-    requantisers, a stage for each bit of the amount; sums of the linear unit; the shift of the
-    input row and of the lanes that strides pick; spikes of the linear unit. Flip-flops: registers
-    of the same.
+    Look-up tables: control; accumulators, one bit of one lane of one unit; spikes of a row that
+    are collected to be written; sums and shifted weights of the linear unit; bits of memories that
+    become logic. Flip-flops: control; registers of the same, of pooling and of the linear unit's
+    input; requantisers; settings.
     """
-    shift = log2(d.sum + d.left + 1)
-    rows = d.lanes * d.units * d.sum
-    lut = [1, rows, d.units * d.sum * shift, d.linear * d.sum, d.word * d.activation * d.offset,
-           d.lanes * d.activation * d.stride, d.linear * d.activation]  # fmt: skip
-    ff = [1, rows, d.units * d.sum, d.linear * d.sum, d.word * d.activation]
+    planes = d.planes(d.activation)
+    rows, collected = d.units * d.lanes * d.sum, d.units * planes * d.word
+    products = d.linear * (d.sum + d.weight + d.lift + (0 if d.rate else planes - 1))
+    registers = rows + collected + products + d.word * planes + 2 * d.lanes * d.window
+    lut = [1, rows, collected, products, sum(each.constants for each in memories(d))]
+    ff = [1, registers, d.units * d.sum, len(Setting) * d.value]
     return {
         "lut": np.array(lut, np.float64),
         "ff": np.array(ff, np.float64),
     }
 
 
-def memories(d: Dimensions) -> tuple[tuple[int, int], ...]:
-    """Words and bits of a word of each memory on the chip."""
-    kernels = () if d.stream_kernels else ((d.kernels, d.units * d.weight),)
-    weights = () if d.stream_weights else ((d.weights, d.linear * d.weight),)
-    banks = ((d.depth_0, d.word), (d.depth_1, d.word))
-    biases = ((d.kernel_biases, d.units * d.sum), (d.weight_biases, d.sum))
-    sums = ((d.sums, d.units * d.sum),) if d.sums else ()
-    return (*kernels, *weights, *banks, *biases, *sums, (d.instructions, 32))
+def counted(d: Dimensions, kind: str) -> float:
+    """What needs no fit: look-up tables that are memories."""
+    return float(sum(each.tables for each in memories(d))) if kind == "lut" else 0.0
+
+
+def all_blocks(d: Dimensions) -> float:
+    """Blocks of 36 kbit, by halves, of all memories."""
+    return sum(each.blocks for each in memories(d))
 
 
 ADDRESSING = 2.0
 """Multipliers that tools take for the arithmetic of addresses, at most."""
-LEAST_BITS = 3900
-"""With fewer bits for each half of a block, a memory is made of look-up tables."""
-
-
-def blocks(words: int, bits: int) -> float:
-    """Blocks of 36 kbit, by halves, of the shape that needs fewest.
-
-    >>> blocks(1024, 36), blocks(512, 36), blocks(96, 96)
-    (1.0, 0.5, 0.0)
-    """
-    shapes = [(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)]
-    halves = min(-(-words // deep) * -(-bits // wide) for deep, wide in shapes)
-    return halves / 2 if words * bits >= LEAST_BITS * halves else 0.0
-
-
-def all_blocks(d: Dimensions) -> float:
-    """Of all memories."""
-    return float(sum(blocks(words, bits) for words, bits in memories(d)))
 
 
 @cache
@@ -165,8 +153,9 @@ def read_points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
 def _weights(points: Sequence[Point], kind: str) -> Row:
     from scipy.optimize import nnls
 
-    counted = np.array([one.resources[kind] for one in points])
+    wanted = np.array([one.resources[kind] for one in points])
     rows = np.stack([features(one.dimensions)[kind] for one in points])
-    scale = 1.0 / np.maximum(counted, 1e-9)
-    found, _ = nnls(rows * scale[:, None], counted * scale)
+    fitted = wanted - [counted(one.dimensions, kind) for one in points]
+    scale = 1.0 / np.maximum(wanted, 1e-9)
+    found, _ = nnls(rows * scale[:, None], fitted * scale)
     return found

@@ -8,14 +8,14 @@ module accumulator_row #(
     input  logic                 clock,
     input  logic                 enable,
     input  logic                 clear,    // start from 0
-    input  logic                 double,   // a new step begins
+    input  logic                 twice,    // a new step begins
     input  logic [    LANES-1:0] spikes,
     input  logic [      SUM-1:0] operand,
     output logic [LANES*SUM-1:0] sums
 );
   for (genvar lane = 0; lane < LANES; lane++) begin : each
     logic [SUM-1:0] sum, base;
-    assign base = clear ? '0 : double ? {sum[SUM-2:0], 1'b0} : sum;
+    assign base = clear ? '0 : twice ? {sum[SUM-2:0], 1'b0} : sum;
     always_ff @(posedge clock) if (enable) sum <= base + (spikes[lane] ? operand : '0);
     assign sums[lane*SUM+:SUM] = sum;
   end

@@ -170,9 +170,20 @@ module linear_unit #(
     assign sums[output_lane*SUM+:SUM] = total;
   end
 
+  logic [SUM-1:0] chosen;
+  number_mux #(
+      .COUNT(LINEAR),
+      .WIDTH(SUM),
+      .INDEX(LANE)
+  ) of_lane (
+      .numbers(sums),
+      .index(lane),
+      .number(chosen)
+  );
+
   always_ff @(posedge clock) begin
     sum_valid <= drain & ~reset;
-    sum <= sums[lane*SUM+:SUM] + bias;
+    sum <= chosen + bias;
   end
   `undef SETTING
 endmodule

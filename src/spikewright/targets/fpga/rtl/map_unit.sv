@@ -221,7 +221,7 @@ module map_unit #(
   always_ff @(posedge clock) sum_valid <= drain & ~reset;
 
   for (genvar unit = 0; unit < UNITS; unit++) begin : each
-    logic [SUM-1:0] operand, offset_sum, sum, widened;
+    logic [SUM-1:0] operand, offset_sum, sum, widened, chosen;
     logic [LANES*SUM-1:0] row;
     logic [WEIGHT-1:0] weight;
     logic mine;
@@ -241,16 +241,26 @@ module map_unit #(
         .clock,
         .enable,
         .clear,
-        .double(step_first & (RATE == 0)),
+        .twice(step_first & (RATE == 0)),
         .spikes,
         .operand,
         .sums(row)
     );
 
+    number_mux #(
+        .COUNT(LANES),
+        .WIDTH(SUM),
+        .INDEX(COLUMN)
+    ) of_column (
+        .numbers(row),
+        .index(column),
+        .number(chosen)
+    );
+
     always_ff @(posedge clock) begin
       if (start) offset_sum <= '0;
       else if (bias_ready) offset_sum <= bias[unit*SUM+:SUM];
-      sum <= ((unit == 0 && maximum) ? SUM'(largest) : row[column*SUM+:SUM]) + offset_sum;
+      sum <= ((unit == 0 && maximum) ? SUM'(largest) : chosen) + offset_sum;
     end
     assign sums[unit*SUM+:SUM] = sum;
   end
@@ -289,7 +299,15 @@ module map_unit #(
           .values
       );
     end
-    assign largest = values[column*ACTIVATION+:ACTIVATION];
+    number_mux #(
+        .COUNT(LANES),
+        .WIDTH(ACTIVATION),
+        .INDEX(COLUMN)
+    ) of_column (
+        .numbers(values),
+        .index(column),
+        .number(largest)
+    );
   end else begin : no_pooling
     assign largest = '0;
     logic unused;

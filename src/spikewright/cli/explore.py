@@ -29,6 +29,12 @@ Tuning = Annotated[
         "accuracy than training on would reach.",
     ),
 ]
+Images = Annotated[
+    int,
+    typer.Option(
+        "--fine-images", min=1, help="At most that many training images go into fine-tuning."
+    ),
+]
 Tolerance = Annotated[
     float, typer.Option(min=0.0, help="Points of accuracy that may be given away for speed.")
 ]
@@ -50,7 +56,8 @@ def explore(
     board: BoardName = "zynq-7020",
     steps: Steps = "2,3,4,5,6",
     weight_bits: Bits = "2,3,4",
-    fine_epochs: Tuning = 0,
+    fine_epochs: Tuning = 1,
+    fine_images: Images = 10_000,
     tolerance: Tolerance = 0.25,
     clock: Clock = None,
     output: Output = None,
@@ -67,14 +74,17 @@ def explore(
     budget = named(board)
     choices = product(_numbers("steps", steps), _numbers("weight-bits", weight_bits))
     chosen = run_for_fpga("explore", path)
-    settings = chosen.settings.model_copy(update={"fine_epochs": fine_epochs})
+    settings = chosen.settings.model_copy(
+        update={"fine_epochs": fine_epochs, "fine_images": fine_images}
+    )
     say = _aloud if progress else _quiet
     candidates = chosen.recipe.candidates(settings, path, choices, say)
     model = recorded()
     found = search(candidates, budget, model, tolerance=tolerance, clock=clock, progress=say)
     place = output or path / "explored"
     title = f"{chosen.recipe.title}: designs"
-    report = Report(report_data(found, title)).save(place / "report.html")
+    made = _made(fine_epochs, fine_images)
+    report = Report(report_data(found, title, made)).save(place / "report.html")
     console().print(_front(found))
     if found.best is None:
         raise ParameterError(
@@ -95,6 +105,17 @@ def _numbers(name: str, text: str) -> list[int]:
             f"got {text!r}. Pass for example 2,3,4."
         )
     return found
+
+
+def _made(epochs: int, images: int) -> str:
+    """How networks came about, for the page."""
+    if not epochs:
+        return "Networks were rounded and not trained on, which would give more accuracy."
+    passes = "pass" if epochs == 1 else "passes"
+    return (
+        f"Each network was rounded and trained on, {epochs} {passes} over at most {images:,} "
+        "images; more of both would give more accuracy."
+    )
 
 
 def _aloud(line: str) -> None:

@@ -112,6 +112,12 @@ def test_lint_finds_nothing_in_the_smallest_accelerator():
     assert lint(Dimensions()) == ""
 
 
+def test_lint_finds_nothing_with_many_units():
+    # Too large to be inlined: from here on names of ports are names in C++.
+    d = assemble(drawn(0)[0], Hardware(lanes=28, units=8)).dimensions
+    assert lint(d) == ""
+
+
 def test_lint_finds_nothing_where_lanes_are_idle():
     assert lint(Dimensions(value=8, lanes=9, word=4, stride=2, pad=1, offset=4)) == ""
 

@@ -88,6 +88,8 @@ class RadixSettings(RunSettings):
     """training images that ranges are chosen on"""
     fine_epochs: int = Field(3, ge=0)
     """passes of fine-tuning over the training images; 0 to leave it out"""
+    fine_images: int | None = Field(None, ge=1)
+    """training images that fine-tuning goes over; all if not set"""
     fine_learning_rate: float = Field(1e-3, gt=0)
     """of its Adam"""
     rates: tuple[PositiveInt, ...] = (2, 4, 6, 8, 10, 12, 14, 15, 16, 24, 32)
@@ -159,7 +161,8 @@ class RadixRecipe(Recipe[S]):
             settings.fine_learning_rate,
             settings.seed,
         )
-        return fine_tune(made, *images, tuning, progress=progress)
+        x, y = (each[: settings.fine_images] for each in images)
+        return fine_tune(made, x, y, tuning, progress=progress)
 
     def quantised(
         self, settings: S, folder: Path, progress: Callable[[Step], object] | None = None

@@ -113,6 +113,7 @@ class Exploration:
             ``None`` where nothing fits.
         errors: of the cost model, see `CostModel`.
         clock: Hz that latencies are told at.
+        wanted: accuracy that a design must have to be chosen, %.
     """
 
     board: Board
@@ -121,6 +122,7 @@ class Exploration:
     best: AcceleratorDesign | None
     errors: Mapping[str, float]
     clock: float
+    wanted: float
 
 
 def explore(
@@ -161,8 +163,10 @@ def explore(
             f"{board.clock / 1e6:g} MHz."
         )
     designs = tuple(_all(candidates, Budget(board, model, clock), progress))
-    best = _best(designs, tolerance)
-    return Exploration(board, designs, pareto(designs), best, dict(model.errors), clock)
+    fit = [design.candidate.accuracy for design in designs if design.fits]
+    wanted = max(fit, default=100.0) - tolerance
+    best = _best(designs, wanted)
+    return Exploration(board, designs, pareto(designs), best, dict(model.errors), clock, wanted)
 
 
 def pareto(designs: Sequence[AcceleratorDesign]) -> tuple[AcceleratorDesign, ...]:
@@ -212,10 +216,6 @@ def _of_candidate(candidate: Candidate, budget: Budget) -> Iterator[AcceleratorD
         yield AcceleratorDesign(candidate, hardware, d, activity, resources, use, budget.clock)
 
 
-def _best(designs: Sequence[AcceleratorDesign], tolerance: float) -> AcceleratorDesign | None:
-    fit = [design for design in designs if design.fits]
-    if not fit:
-        return None
-    wanted = max(design.candidate.accuracy for design in fit) - tolerance
-    good = [design for design in fit if design.candidate.accuracy >= wanted]
-    return min(good, key=lambda design: (design.cycles, design.use))
+def _best(designs: Sequence[AcceleratorDesign], wanted: float) -> AcceleratorDesign | None:
+    good = [each for each in designs if each.fits and each.candidate.accuracy >= wanted]
+    return min(good, key=lambda design: (design.cycles, design.use), default=None)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 
 from spikewright.report.data import Choice, Listing, ReportData, Tradeoff
 from spikewright.targets.fpga.exploring.explore import AcceleratorDesign, Exploration
-from spikewright.targets.fpga.synthesis.energy import HOROWITZ_45NM_FPGA
+from spikewright.targets.fpga.synthesis.energy import HOROWITZ_45NM_FPGA, energy
 from spikewright.units import format_seconds, format_si
 
 HEAD = (
     "T", "weight bits", "units × lanes", "linear", "accuracy, %", "clocks",
     "latency", "energy*", "LUT", "FF", "blocks", "board",
 )  # fmt: skip
+WORDS = {"lut": "look-up tables", "ff": "flip-flops", "bram": "blocks of memory"}
 SHOWN = 40
 """Rows of the front that the page lists."""
 
@@ -36,17 +37,19 @@ def row(design: AcceleratorDesign) -> tuple[str, ...]:
     )
 
 
-def report_data(found: Exploration, title: str) -> ReportData:
-    """The page: accuracy and size over latency, the best trades, and the design chosen."""
+def report_data(found: Exploration, title: str, networks: str = "") -> ReportData:
+    """The page: accuracy, size and energy over latency, the best trades, and the design chosen.
+
+    Args:
+        networks: how the networks came about, a sentence.
+    """
     fit = [design for design in found.front if design.fits]
-    errors = ", ".join(f"{kind} {100 * error:.0f} %" for kind, error in found.errors.items())
     chosen = [found.best] if found.best else []
-    samples = len(found.designs[0].candidate.q)
     return ReportData(
         title=title,
         subtitle=f"{len(found.designs):,} designs for {found.board.name} ({found.board.chip})",
         tradeoffs=(
-            _tradeoff(found, "accuracy, %", lambda design: design.candidate.accuracy, 1),
+            _tradeoff(found, "accuracy, %", lambda design: design.candidate.accuracy),
             _tradeoff(found, "share of the board, %", lambda design: 100 * design.use),
             _tradeoff(found, "energy by the model, µJ", lambda design: 1e6 * design.energy),
         ),
@@ -56,43 +59,72 @@ def report_data(found: Exploration, title: str) -> ReportData:
                 head=HEAD,
                 rows=[row(design) for design in chosen],
                 numeric=range(len(HEAD)),
-                lead="The fastest design that fits, as accurate as the best but for the tolerance.",
+                lead=_why(found),
             ),
             Listing(
                 title="Best trades that fit",
                 head=HEAD,
                 rows=[row(design) for design in thinned(fit)],
                 numeric=range(len(HEAD)),
-                lead=f"Resources are told by a cost model, not by a synthesis: {errors} mean error "
-                "at synthesised designs that it was not fitted to. A share of 100 % leaves a fifth "
-                "of the look-up tables free for routing. Clocks are counted, as many as the "
-                f"SystemVerilog takes; latencies are at {found.clock / 1e6:g} MHz, which is "
-                "assumed: no design was placed. * of additions and memories on the mean over "
-                f"{samples} inputs, by published energies: a model, no measurement. Not in it: "
-                f"{HOROWITZ_45NM_FPGA.missing}.",
+                lead=_basis(found, networks),
             ),
         ),
     )
 
 
-def _tradeoff(
-    found: Exploration, y: str, value: Callable[[AcceleratorDesign], float], sign: int = -1
-) -> Tradeoff:
+def _why(found: Exploration) -> str:
+    if found.best is None:
+        return f"No design fits {found.board.name}."
+    parts = energy(found.best.activity).items()
+    taken = ", ".join(f"{format_si(joules, 'J', 3)} {name}" for name, joules in parts if joules)
+    return (
+        f"The fastest design that fits, of those with at least {found.wanted:.2f} % accuracy. "
+        f"Of its energy* go {taken}."
+    )
+
+
+def _basis(found: Exploration, networks: str) -> str:
+    """Where the figures come from, and how far they may be off."""
+    errors = ", ".join(f"{WORDS[kind]} {100 * error:.0f} %" for kind, error in found.errors.items())
+    return (
+        f"{networks} Resources are told by a cost model, not by a synthesis; its mean error at "
+        f"synthesised designs that it was not fitted to: {errors}. A share of 100 % leaves a fifth "
+        "of the look-up tables free for routing. Clocks are counted, as many as the SystemVerilog "
+        f"takes; latencies are at {found.clock / 1e6:g} MHz, which is assumed: no design was "
+        "placed. * of additions and memories, counted on the mean over "
+        f"{len(found.designs[0].candidate.q)} inputs, by published energies: a model, no "
+        f"measurement. Not in it: {HOROWITZ_45NM_FPGA.missing}."
+    ).strip()
+
+
+def _tradeoff(found: Exploration, y: str, value: Callable[[AcceleratorDesign], float]) -> Tradeoff:
+    """Accuracy is wanted large, and of all; of what costs only designs that are accurate enough."""
+
     def choice(design: AcceleratorDesign) -> Choice:
         return Choice(x=1e3 * design.latency, y=value(design), name=design.name)
 
+    def group(design: AcceleratorDesign) -> str:
+        if not design.fits:
+            return "too large"
+        enough = accuracy or design.candidate.accuracy >= found.wanted
+        return f"T = {design.candidate.steps}" if enough else "less accurate"
+
+    accuracy = y.startswith("accuracy")
     groups: dict[str, list[Choice]] = {}
-    for design in sorted(found.designs, key=lambda one: (not one.fits, one.candidate.steps)):
-        name = f"T = {design.candidate.steps}" if design.fits else "too large"
-        groups.setdefault(name, []).append(choice(design))
+    for design in sorted(
+        found.designs, key=lambda one: (not group(one).startswith("T"), group(one))
+    ):
+        groups.setdefault(group(design), []).append(choice(design))
+    best = [choice(design) for design in found.designs if group(design).startswith("T")]
+    told = "" if accuracy else f" Best trades are of designs with at least {found.wanted:.2f} %."
     return Tradeoff(
         title=f"{y.partition(',')[0].capitalize()} over latency",
         x=f"latency at {found.clock / 1e6:g} MHz, ms",
         y=y,
         groups=groups,
-        front=_staircase([choice(design) for design in found.designs if design.fits], sign),
+        front=_staircase(best, 1 if accuracy else -1),
         chosen=choice(found.best) if found.best else None,
-        caption="Each mark is an accelerator, told apart by T; hover for its settings.",
+        caption=f"Each mark is an accelerator, told apart by T; hover for its settings.{told}",
     )
 
 

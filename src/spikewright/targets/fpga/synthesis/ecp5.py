@@ -50,8 +50,19 @@ class Ecp5:
 
     @property
     def name(self) -> str:
-        """What files are called after."""
-        return f"ecp5_{self.part}"
+        """What files are called after: the part, and what is not as it is without asking.
+
+        >>> Ecp5().name, Ecp5("25k", target=62.5, seed=2, speed=8).name
+        ('ecp5_85k', 'ecp5_25k_62.5mhz_seed2_speed8')
+        """
+        usual, target = Ecp5(), f"{self.target:g}mhz"  # as it is given to nextpnr
+        words = [
+            f"ecp5_{self.part}",
+            target if target != f"{usual.target:g}mhz" else "",
+            f"seed{self.seed}" if self.seed != usual.seed else "",
+            f"speed{self.speed}" if self.speed != usual.speed else "",
+        ]
+        return "_".join(filter(None, words))
 
     @property
     def device(self) -> str:
@@ -71,7 +82,7 @@ class Ecp5:
             script = ["synth_ecp5 -top accelerator", *without_idle_streams(job.design)]
             statistics = job.yosys([*script, f"write_json {netlist}"])
             cells = read_statistics(statistics)
-            job.run("nextpnr", self._place_and_route(str(netlist), str(report)), HEADLINE)
+            job.run(NEXTPNR_ECP5.name, self._place_and_route(str(netlist), str(report)), HEADLINE)
         finally:
             (job.design / netlist).unlink(missing_ok=True)  # some tens of MB
         used, available, fmax = read_report(job.design / report)

@@ -56,7 +56,7 @@ class Job:
         """Read the sources, do the rest; the statistics that come of it."""
         statistics = self.file("_cells.json")
         script = [*read_sources(self.design), *rest, f"tee -q -o {statistics} stat -json"]
-        self.run("yosys", [YOSYS.path(), "-p", "; ".join(script)], HEADLINE)
+        self.run(YOSYS.name, [YOSYS.path(), "-p", "; ".join(script)], HEADLINE)
         return self.design / statistics
 
 

@@ -11,7 +11,7 @@ from filelock import FileLock
 from spikewright.errors import ParameterError, ProgramError
 from spikewright.targets.fpga.headlines import Report
 from spikewright.targets.fpga.synthesis.ecp5 import Ecp5
-from spikewright.targets.fpga.synthesis.flow import RESULTS, Job, sources_of
+from spikewright.targets.fpga.synthesis.flow import Job, sources_of
 from spikewright.targets.fpga.synthesis.result import Synthesis, load
 from spikewright.targets.fpga.synthesis.tools import version
 from spikewright.targets.fpga.synthesis.xilinx import Xilinx
@@ -31,8 +31,9 @@ def synthesise(
 ) -> Synthesis:
     """What an emitted accelerator takes.
 
-    The answer is kept in ``synthesis/`` in the design's folder, with the tools' logs; as long as
-    sources, memory images, tools and options are the same, it is given again at once.
+    The answer is kept in ``synthesis/`` in the design's folder, with the tools' logs, one for each
+    choice of options; as long as sources, memory images, tools and options are the same, it is
+    given again at once.
 
     Args:
         design: folder that `emit` wrote.
@@ -72,7 +73,7 @@ def _run(job: Job, flow: Xilinx | Ecp5, versions: dict[str, str], key: str) -> S
         version=" + ".join(versions.values()),
         device=flow.device,
         seconds=round(time.monotonic() - begun, 1),
-        logs=tuple(str(path) for path in sorted((job.design / RESULTS).glob(f"{job.name}_*.log"))),
+        logs=tuple(str(job.log(name)) for name in versions),
         key=key,
         **found,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,8 @@ from spikewright.settings import Source
 from spikewright.targets.fpga.emit import read_program
 from spikewright.targets.fpga.interpreter import interpret
 from spikewright.targets.fpga.saved import load_network
+from spikewright.targets.fpga.synthesis.tools import YOSYS
+from targets.fpga.needs import needs
 
 Call = Callable[..., Any]
 
@@ -83,9 +83,7 @@ def test_wrong_words_are_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not (shutil.which("yosys") or "SPIKEWRIGHT_RTL" in os.environ), reason="Yosys is not installed"
-)
+@needs(YOSYS)
 def test_compile_runs_the_tools_where_asked_to(call: Call, tmp_path: Path) -> None:
     torch.manual_seed(5)
     module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -30,7 +29,7 @@ from spikewright.targets.fpga.synthesis.activity import Activity, count_activity
 from spikewright.targets.fpga.synthesis.energy import HOROWITZ_45NM_FPGA, PJ, energy
 from spikewright.targets.fpga.synthesis.result import Synthesis
 from spikewright.targets.fpga.synthesis.table import SynthesisedDesign, design_table
-from spikewright.targets.fpga.verilator import available
+from targets.fpga.needs import needs_verilator
 from targets.fpga.rtl_networks import drawn
 
 Count = Callable[[Program, Whole], Activity]
@@ -61,12 +60,6 @@ def network() -> IntegerNetwork:
 def inputs() -> torch.Tensor:
     draw = torch.Generator().manual_seed(4)
     return torch.randint(0, 2**BITS, (3, 1, SIDE, SIDE), generator=draw)
-
-
-needs_verilator = pytest.mark.skipif(
-    not (available() or "SPIKEWRIGHT_RTL" in os.environ),
-    reason="Verilator, make or g++ is not installed: apt install verilator g++",
-)
 
 
 simulated = pytest.param(count_activity, marks=[pytest.mark.slow, needs_verilator], id="simulated")

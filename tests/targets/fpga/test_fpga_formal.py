@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from spikewright.targets.fpga.emit import RTL
+from targets.fpga.needs import needs
 
 FORMAL = Path(__file__).parent / "formal"
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("yosys") or "SPIKEWRIGHT_RTL" in os.environ),
-    reason="Yosys is not installed: apt install yosys",
-)
+pytestmark = needs("yosys")
 # Width and depth.
 FIFOS = [(1, 4), (3, 8), (2, 16)]
 # Bits of sums and activations, and how far to the left.

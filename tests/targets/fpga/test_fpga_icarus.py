@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +20,11 @@ from spikewright.targets.fpga.run_tool import ask_tool
 from spikewright.targets.fpga.terms import unstored
 from spikewright.targets.fpga.verilator import Traffic
 from targets.fpga.modules import case
+from targets.fpga.needs import needs
 from targets.fpga.rtl_networks import drawn
 
 TESTBENCH = Path(__file__).parent / "icarus" / "testbench.sv"
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("iverilog") or "SPIKEWRIGHT_RTL" in os.environ),
-        reason="Icarus is not installed: apt install iverilog",
-    ),
-]
+pytestmark = [pytest.mark.slow, needs("iverilog")]
 ON_CHIP = Hardware(lanes=3, units=2, linear=3)
 STREAMED = Hardware(units=3, linear=4, stream_kernels=True, stream_weights=True)
 SEEDS = (0, 1, 6, 11, 13)

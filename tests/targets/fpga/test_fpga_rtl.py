@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import subprocess
 
 import numpy as np
@@ -24,14 +22,10 @@ from spikewright.targets.fpga.integer import (
 )
 from spikewright.targets.fpga.interpreter import interpret
 from spikewright.targets.fpga.terms import unstored
-from spikewright.targets.fpga.verilator import Traffic, available, lint, simulate
+from spikewright.targets.fpga.verilator import Traffic, lint, simulate
+from targets.fpga.needs import OTHER_TOOLS, needs_verilator
 from targets.fpga.rtl_networks import Drawing, drawn
 
-REQUIRED = "SPIKEWRIGHT_RTL" in os.environ  # tests fail rather than skip without their tools
-needs_verilator = pytest.mark.skipif(
-    not (available() or REQUIRED),
-    reason="Verilator, make or g++ is not installed: apt install verilator g++",
-)
 pytestmark = [pytest.mark.slow, needs_verilator]
 SEEDS = range(24)
 ON_CHIP = Hardware(lanes=3, units=3, linear=5, word=14)
@@ -156,11 +150,8 @@ def test_lenet_equals_the_network_clock_for_clock():
     assert found.cycles == 90_254
 
 
-@pytest.mark.parametrize("tool", ["iverilog", "yosys"])
+@pytest.mark.parametrize("tool", OTHER_TOOLS)
 def test_other_tools_read_the_source(tool, tmp_path):
-    if shutil.which(tool) is None:
-        assert not REQUIRED, f"{tool} is not installed"
-        pytest.skip(f"{tool} is not installed: apt install {tool}")
     emit(programs(ON_CHIP)[0][0], tmp_path)
     packages = ["rtl/instruction_pkg.sv", "rtl/network_pkg.sv"]
     modules = [f"rtl/{path.name}" for path in sources() if not path.stem.endswith("_pkg")]

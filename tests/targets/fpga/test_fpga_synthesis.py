@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import shutil
 import sys
@@ -26,9 +25,9 @@ from spikewright.targets.fpga.synthesis.synthesise import synthesise
 from spikewright.targets.fpga.synthesis.table import SynthesisedDesign, as_values, design_table
 from spikewright.targets.fpga.synthesis.tools import NEXTPNR_ECP5, YOSYS, version
 from spikewright.targets.fpga.synthesis.xilinx import Xilinx
+from targets.fpga.needs import needs
 
 RECORDED = Path(__file__).parent / "recorded"
-REQUIRED = "SPIKEWRIGHT_RTL" in os.environ  # tests fail rather than skip without their tools
 CELLS = json.dumps({"design": {"num_cells_by_type": {"LUT4": 10, "CCU2C": 3, "FDRE": 4}}})
 USED = {"used": 5, "available": 9}
 REPORT = json.dumps(
@@ -255,10 +254,8 @@ def test_a_table_tells_what_follows() -> None:
 
 
 @pytest.mark.slow
+@needs(YOSYS)
 def test_yosys_synthesises_a_small_accelerator(design: Path) -> None:
-    if YOSYS.find() is None:
-        assert not REQUIRED, "yosys is not installed"
-        pytest.skip("yosys is not installed: apt install yosys")
     found = synthesise(design, Xilinx())
     assert tuple(found.resources) == KINDS
     assert 300 < found.resources["lut"] < 1500
@@ -267,10 +264,9 @@ def test_yosys_synthesises_a_small_accelerator(design: Path) -> None:
 
 
 @pytest.mark.slow
+@needs(YOSYS)
+@needs(NEXTPNR_ECP5)
 def test_nextpnr_places_and_routes_a_small_accelerator(design: Path) -> None:
-    if YOSYS.find() is None or NEXTPNR_ECP5.find() is None:
-        assert not REQUIRED, "yosys or nextpnr-ecp5 is not installed"
-        pytest.skip("nextpnr-ecp5 is not installed: pip install 'spikewright[fpga]'")
     found = synthesise(design, Ecp5("25k"))
     assert tuple(found.resources) == KINDS
     assert 300 < found.resources["lut"] < found.available["lut"] < 30_000

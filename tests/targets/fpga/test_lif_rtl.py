@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import subprocess
 
 import numpy as np
@@ -14,15 +12,11 @@ from spikewright.targets.fpga.lif.clocks import busy_clocks
 from spikewright.targets.fpga.lif.emit import emit
 from spikewright.targets.fpga.lif.lanes import Lanes
 from spikewright.targets.fpga.lif.simulate import lint, simulate
-from spikewright.targets.fpga.verilator import Traffic, available
+from spikewright.targets.fpga.verilator import Traffic
 from targets.fpga.lif_networks import CASES, spikes, thinned
+from targets.fpga.needs import OTHER_TOOLS, needs_verilator
 
-REQUIRED = "SPIKEWRIGHT_RTL" in os.environ  # tests fail rather than skip without their tools
 pytestmark = pytest.mark.slow
-needs_verilator = pytest.mark.skipif(
-    not (available() or REQUIRED),
-    reason="Verilator, make or g++ is not installed: apt install verilator g++",
-)
 DENSITIES = (0.0, 0.1, 0.5, 1.0)
 
 
@@ -84,11 +78,8 @@ def test_lint_finds_nothing(name):
     assert lint(*case(name)) == ""
 
 
-@pytest.mark.parametrize("tool", ["iverilog", "yosys"])
+@pytest.mark.parametrize("tool", OTHER_TOOLS)
 def test_other_tools_read_the_source(tool, tmp_path):
-    if shutil.which(tool) is None:
-        assert not REQUIRED, f"{tool} is not installed"
-        pytest.skip(f"{tool} is not installed: apt install {tool}")
     network, lanes = case("chain")
     emit(network, tmp_path, lanes)
     names = sorted(path.name for path in (tmp_path / "rtl").iterdir())

@@ -15,13 +15,22 @@ from spikewright.targets.fpga.dimensions import Dimensions
 @pytest.fixture
 def tools(tmp_path, monkeypatch):
     """Tools that build an empty simulator; what they answer can be changed."""
-    answers = {"verilator": "Verilator 5", "g++": "g++ 12", "builds": 0, "fails": False}
+    answers = {
+        "verilator": "Verilator 5",
+        "g++": "g++ 12",
+        "builds": 0,
+        "fails": False,
+        "library": 0,
+    }
 
     def run_tool(command, folder, log):
         answers["builds"] += 1
         if answers["fails"]:
             raise ProgramError("it failed")
         (Path(folder) / "Vaccelerator").write_text("")
+        library = Path(folder) / "verilated.o"
+        answers["library"] += not library.exists()
+        library.write_text("of " + answers["g++"])
 
     monkeypatch.setenv("SPIKEWRIGHT_CACHE", str(tmp_path))
     monkeypatch.setattr(verilator, "run_tool", run_tool)
@@ -82,3 +91,14 @@ def test_what_killed_builds_left_is_removed_by_the_next(tools, tmp_path):
         verilator.build(Dimensions())
     assert left(tmp_path) == [f"running{verilator.BUILDING}"]
     assert simulator.exists()
+
+
+def test_the_library_is_compiled_once_for_all_simulators_of_the_same_tools(tools):
+    for word in (2, 3, 4):
+        verilator.build(Dimensions(word=word))
+    assert (tools["builds"], tools["library"]) == (3, 1)
+    tools["g++"] = "newer"
+    verilator._versions.cache_clear()
+    for word in (2, 3):
+        verilator.build(Dimensions(word=word))
+    assert (tools["builds"], tools["library"]) == (5, 2)

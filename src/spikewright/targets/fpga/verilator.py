@@ -25,11 +25,15 @@ from spikewright.targets.fpga.program import Program
 from spikewright.targets.fpga.run_tool import ask_tool, run_tool
 
 TESTBENCH = Path(__file__).parent / "bench" / "testbench.cpp"
+# Of the library only what runs in every clock is worth the compiler's time.
+COMPILED = ("--cc", "--exe", "--build", "-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0")
 FLAGS = (
-    *("--cc", "--exe", "--build", "-O3", "-CFLAGS", "-O1"),
-    *("--x-assign", "unique", "--x-initial", "unique"),  # open to random values, see Traffic
+    *COMPILED,
+    *("-O3", "--x-assign", "unique", "--x-initial", "unique"),  # open to random values: Traffic
 )
 BUILDING = ".building"
+LIBRARY = "verilated*.o"
+"""Objects of Verilator's own sources, more than half of the compiler's work for a small design."""
 
 
 @dataclass(frozen=True)
@@ -176,30 +180,50 @@ def kept_simulator(
         ProgramError: it could not be built; nothing is left of it but its log.
     """
     need_verilator()
-    made_by = (name, tuple(flags), _versions(), platform.system(), platform.machine())
-    digest = hashlib.sha256(repr(made_by).encode())
-    for content in given:
-        digest.update(content)
-    kept = cache_root() / "rtl" / digest.hexdigest()[:24]
+    made_by = (tuple(flags), _versions(), platform.system(), platform.machine())
+    kept = _in_cache(repr((name, made_by)).encode(), *given)
     with FileLock(f"{kept}.lock"):
         if not (kept / name).exists():
             _sweep(kept)
-            _build(kept, name, flags, arguments)
+            _build(kept, _in_cache(repr(made_by).encode()), [*flags, "-o", name], arguments)
     return kept / name
 
 
+def _in_cache(*key: bytes) -> Path:
+    digest = hashlib.sha256()
+    for content in key:
+        digest.update(content)
+    return cache_root() / "rtl" / digest.hexdigest()[:24]
+
+
 def _build(
-    kept: Path, name: str, flags: Sequence[str], arguments: Callable[[Path], Sequence[str]]
+    kept: Path, library: Path, flags: Sequence[str], arguments: Callable[[Path], Sequence[str]]
 ) -> None:
+    """Build the program that the last flag names; its library is looked for, and left, in one."""
     place = kept.with_suffix(BUILDING)
     place.mkdir()
     try:
-        command = ["verilator", *flags, "-o", name, "--Mdir", str(place), *arguments(place)]
+        for part in library.glob(LIBRARY):
+            shutil.copy(part, place)  # newer than its source, so make leaves it alone
+        command = ["verilator", *flags, "--Mdir", str(place), *arguments(place)]
         run_tool(command, place, kept.with_suffix(".log"))
         kept.mkdir(exist_ok=True)
-        (place / name).replace(kept / name)
+        (place / flags[-1]).replace(kept / flags[-1])
+        _keep_library(place, library)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _keep_library(place: Path, library: Path) -> None:
+    """Move the library's objects out of a build, unless it is kept already."""
+    with FileLock(f"{library}.lock"):
+        if library.exists():
+            return
+        partial = library.with_suffix(BUILDING)
+        partial.mkdir(exist_ok=True)  # a killed process may have left it
+        for part in place.glob(LIBRARY):
+            part.replace(partial / part.name)
+        partial.replace(library)
 
 
 def _sweep(kept: Path) -> None:

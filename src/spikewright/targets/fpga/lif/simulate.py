@@ -14,14 +14,10 @@ from spikewright.targets.fpga.lif.emit import images, made, sources
 from spikewright.targets.fpga.lif.lanes import Lanes
 from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
 from spikewright.targets.fpga.run_tool import ask_tool
-from spikewright.targets.fpga.verilator import Traffic, kept_simulator, lint_report
+from spikewright.targets.fpga.verilator import COMPILED, Traffic, kept_simulator, lint_report
 
 TESTBENCH = Path(__file__).parent.parent / "bench" / "lif_testbench.cpp"
-# Of the library only what runs in every clock is worth the compiler's time.
-FLAGS = (
-    *("--cc", "--exe", "--build", "--x-assign", "unique"),
-    *("-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"),
-)
+FLAGS = (*COMPILED, "--x-assign", "unique")
 SPIKE, STEP, FRESH = 0, 1, 2
 """Kinds of events, as in ``event_pkg.sv``."""
 

@@ -203,9 +203,10 @@ def _build(
     place = kept.with_suffix(BUILDING)
     place.mkdir()
     try:
-        for part in library.glob(LIBRARY):
-            shutil.copy(part, place)  # newer than its source, so make leaves it alone
-        command = ["verilator", *flags, "--Mdir", str(place), *arguments(place)]
+        made = [Path(shutil.copy(part, place)).name for part in sorted(library.glob(LIBRARY))]
+        # make would compile them again, for the design's own header is newer.
+        left = [word for name in made for word in ("-MAKEFLAGS", f"--old-file={name}")]
+        command = ["verilator", *left, *flags, "--Mdir", str(place), *arguments(place)]
         run_tool(command, place, kept.with_suffix(".log"))
         kept.mkdir(exist_ok=True)
         (place / flags[-1]).replace(kept / flags[-1])

@@ -89,12 +89,11 @@ def point(network: str, side: int, steps: int, bits: int, choices: dict[str, int
 
 def main(*again: int) -> None:
     kept = {each["name"]: each for each in json.loads(PLACE.read_text())["points"]}
-    for number, design in enumerate(DESIGNS):
-        if not again or number in again:
-            kept[name(*design)] = point(*design)
-            print(name(*design), kept[name(*design)]["resources"], flush=True)
-            points = [kept[name(*each)] for each in DESIGNS if name(*each) in kept]
-            write_json(PLACE, {"device": "Xilinx 7-series", "points": points})
+    for design in [DESIGNS[number] for number in again] or DESIGNS:
+        kept[name(*design)] = point(*design)
+        print(name(*design), kept[name(*design)]["resources"], flush=True)
+        points = [kept[name(*each)] for each in DESIGNS if name(*each) in kept]
+        write_json(PLACE, {"device": "Xilinx 7-series", "points": points})
 
 
 if __name__ == "__main__":

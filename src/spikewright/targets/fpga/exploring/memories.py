@@ -32,7 +32,7 @@ class Memory:
     >>> Memory(1024, 36, constant=True).blocks, Memory(512, 36, constant=False).blocks
     (1.0, 0.5)
     >>> Memory(650, 12, constant=True).constants, Memory(150, 6, constant=False).tables
-    (7800, 24)
+    (7800, 20)
     """
 
     words: int

@@ -116,7 +116,7 @@ def _tradeoff(found: Exploration, y: str, value: Callable[[AcceleratorDesign], f
     ):
         groups.setdefault(group(design), []).append(choice(design))
     best = [choice(design) for design in found.designs if group(design).startswith("T")]
-    told = "" if accuracy else f" Best trades are of designs with at least {found.wanted:.2f} %."
+    told = "" if accuracy else f" Best trades: at least {found.wanted:.2f} % accuracy."
     return Tradeoff(
         title=f"{y.partition(',')[0].capitalize()} over latency",
         x=f"latency at {found.clock / 1e6:g} MHz, ms",

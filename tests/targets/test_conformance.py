@@ -97,6 +97,32 @@ LINES = (
             ("xylo-imu", {}),
         )
     ),
+    Line(
+        "fpga-lif",
+        ("dense", "recurrent", "deep"),
+        refuses={
+            "convolution": ("'conv'", "'pool'", "Linear layers", "sw.LIF"),
+            "noisy": ("'hidden'", "no noise"),
+            "delayed": ("DelayedProduct", "Delayed"),
+            "graph": ("'w'", "one layer before"),
+            "own_neuron": ("'hidden'", "products with constants"),
+            "counting": ("'hidden'", "max_spikes=1"),
+        },
+        strict=({"memory": 100, "cycles": 10}, ("memory", "cycles")),
+        silent=OUTLIER,
+        analogue=(0.2, 0.05),
+    ),
+    Line(
+        "fpga-lif",
+        ("dense", "recurrent"),
+        {
+            "numbers": {"weight": 6, "membrane": 14, "digits": 3},
+            "lanes": {"lanes": [5, 2], "queue": 8},
+            "clock": 50e6,
+        },
+        silent=OUTLIER,
+        analogue=(0.6, 0.25),
+    ),
 )
 
 

@@ -95,7 +95,7 @@ LINES = (
         ("dense", "lines", "images", "residual"),
         refuses={
             "smooth": ("sigmoid", "softplus"),
-            "spiking": ("as_torch",),
+            "spiking": ("as_torch", '"fpga-lif"'),
         },
         strict=STRICT,
         silent=SILENT,

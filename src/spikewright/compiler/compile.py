@@ -80,7 +80,7 @@ def compile(
 def _compile_network(
     given: Any, target: Target, calibration: Any, allow_silent: Collection[str], seed: int
 ) -> NetworkProgram:
-    network, notes = _network(given)
+    network, notes = _network(given, target)
     with streams_kept(), in_mode(network, training=False):
         x = calibration_sample(calibration, network, seed)
         if network.shape is None:
@@ -153,7 +153,7 @@ def _target(target: TargetFacts | str, options: dict[str, Any]) -> TargetFacts:
     return get_target(target, **options)
 
 
-def _network(given: Any) -> tuple[Network, tuple[str, ...]]:
+def _network(given: Any, target: Target) -> tuple[Network, tuple[str, ...]]:
     """The network, and what was assumed to get it."""
     if isinstance(given, Network):
         return given, ()
@@ -162,9 +162,11 @@ def _network(given: Any) -> tuple[Network, tuple[str, ...]]:
     if type(given).__module__.partition(".")[0] == "nir":
         given = import_nir(given)
     if not isinstance(given, Imported):
+        other = getattr(target, "modules_go_to", None)
+        way = "" if other is None else f" Compile a trained module of ReLU layers for {other!r}."
         raise CompileError(
             "compile: network must be a spikewright Network or a NIR graph, got "
-            f"{type(given).__name__}. Wrap layers in sw.Sequential(..., dt=...)."
+            f"{type(given).__name__}. Wrap layers in sw.Sequential(..., dt=...).{way}"
         )
     said = given.report.entries
     return given.network, tuple(f"NIR, {it.kind}: {it.where}: {it.what}" for it in said)

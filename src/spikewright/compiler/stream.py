@@ -49,7 +49,7 @@ class ProgramStream:
             raise ProgramError(
                 f"program.stream: the target must be able to run a sequence in parts, got "
                 f"{program.target.name!r}, which takes whole ones. Cut the input into trials for "
-                "program.run, or compile for the simulator or a Xylo chip."
+                "program.run, or compile for the simulator, a Xylo chip or the FPGA's LIF core."
             )
         self._start = partial(artefact.stream, program.seed)
         self._shape = tuple(program.source.shape)

@@ -11,6 +11,7 @@ from spikewright.compiler.registry import get_target, register, target_names
 
 if TYPE_CHECKING:
     from spikewright.targets.brainscales2.target import BrainScaleS2
+    from spikewright.targets.fpga.lif.target import LIFCore
     from spikewright.targets.fpga.target import FPGA
     from spikewright.targets.simulator.target import Simulator
     from spikewright.targets.xylo.target import XyloAudio2, XyloAudio3, XyloIMU
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FPGA",
     "BrainScaleS2",
+    "LIFCore",
     "Simulator",
     "XyloAudio2",
     "XyloAudio3",
@@ -42,6 +44,14 @@ def import_fpga() -> type[FPGA]:
     from spikewright.targets.fpga.target import FPGA
 
     return FPGA
+
+
+@register("fpga-lif")
+def import_fpga_lif() -> type[LIFCore]:
+    """A generated event-driven core for LIF, IF and CubaLIF layers: its exact twin."""
+    from spikewright.targets.fpga.lif.target import LIFCore
+
+    return LIFCore
 
 
 @register("simulator")
@@ -79,6 +89,7 @@ def import_xylo_imu() -> type[XyloIMU]:
 _CLASSES = {
     "BrainScaleS2": import_brainscales2,
     "FPGA": import_fpga,
+    "LIFCore": import_fpga_lif,
     "Simulator": import_simulator,
     "XyloAudio2": import_xylo_audio2,
     "XyloAudio3": import_xylo_audio3,

@@ -22,7 +22,7 @@ def hardware_of(given: Hardware | Mapping[str, Any] | None) -> Hardware:
     >>> hardware_of({"units": 4}).units
     4
     """
-    return given if isinstance(given, Hardware) else _made(Hardware, "hardware", given or {})
+    return given if isinstance(given, Hardware) else made_of(Hardware, "hardware", given or {})
 
 
 def quantisation_of(given: Quantisation | Mapping[str, Any] | None) -> Quantisation | None:
@@ -42,16 +42,24 @@ def quantisation_of(given: Quantisation | Mapping[str, Any] | None) -> Quantisat
     if "layers" in values:
         layers = _mapping("layers", values["layers"])
         values["layers"] = {name: _weights(each) for name, each in layers.items()}
-    return _made(Quantisation, "quantisation", values)
+    return made_of(Quantisation, "quantisation", values)
 
 
 def _weights(given: Any) -> WeightQuantisation:
     if isinstance(given, WeightQuantisation):
         return given
-    return _made(WeightQuantisation, "quantisation of weights", given)
+    return made_of(WeightQuantisation, "quantisation of weights", given)
 
 
-def _made(kind: type[T], what: str, given: Any) -> T:
+def made_of(kind: type[T], what: str, given: Any) -> T:
+    """A class of settings from its fields by name.
+
+    Args:
+        what: names the option in an error.
+
+    Raises:
+        ParameterError: a field that there is not, or a value of another kind or out of range.
+    """
     values = _mapping(what, given)
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for name in values:
@@ -72,6 +80,6 @@ def _mapping(what: str, given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise ParameterError(
             f"fpga: {what} must be its class or fields by name, got {type(given).__name__}. "
-            'Pass, say, hardware={"units": 4}.'
+            'Pass a mapping such as {"units": 4}.'
         )
     return given  # pyright: ignore[reportUnknownVariableType] - of whatever a file holds

@@ -43,7 +43,8 @@ def from_module(module: nn.Module, x: Tensor) -> FloatNetwork:
     if isinstance(module, Network):
         raise CompileError(
             f"{WHERE}: module must be a ReLU network, got a network of spiking layers. Pass "
-            "spikewright.learning.proxy.as_torch(network), its ReLU twin, where it has one."
+            "spikewright.learning.proxy.as_torch(network), its ReLU twin, where it has one, or "
+            'compile the network as it is for "fpga-lif".'
         )
     exported = _exported(module, x)
     exported.graph.eliminate_dead_code()

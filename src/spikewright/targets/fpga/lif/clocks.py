@@ -31,3 +31,17 @@ def busy_clocks(network: FixedNetwork, x: ArrayLike, lanes: Lanes | None = None)
         found.append(turns * (heard + own) + steps * (3 * turns + 2) + told + turns + 2)
         events = out
     return np.stack(found)
+
+
+def most_clocks(network: FixedNetwork, lanes: Lanes) -> int:
+    """Clocks of the busiest layer in a step in which all lines and all neurons spike.
+
+    Layers work at the same time on different steps, so with a step every so many clocks no event
+    ever waits longer than that.
+    """
+    found: list[int] = []
+    for layer, each in zip(network.layers, lanes.of(network), strict=True):
+        turns, heard = groups(layer, each), layer.weight.shape[0] * (1 if found else network.spikes)
+        own = layer.neurons if layer.back is not None else 0
+        found.append(turns * (heard + own) + 3 * turns + 2 + layer.neurons + 1)
+    return max(found)

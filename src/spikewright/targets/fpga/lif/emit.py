@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spikewright.errors import ProgramError
+from spikewright.files import write_json
 from spikewright.targets.fpga.lif.lanes import Lanes, groups
 from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
 from spikewright.targets.fpga.lif.print_core import core_text, layer_text
@@ -46,10 +49,18 @@ def images(network: FixedNetwork, lanes: Lanes) -> dict[str, str]:
     return found
 
 
-def emit(network: FixedNetwork, folder: str | Path, lanes: Lanes | None = None) -> Path:
+def emit(
+    network: FixedNetwork,
+    folder: str | Path,
+    lanes: Lanes | None = None,
+    summary: Mapping[str, Any] | None = None,
+) -> Path:
     """Write all that a synthesis or a simulation needs: ``rtl/*.sv`` and the images ``*.mem``.
 
     Tools that read the images must run in the folder. The top module is ``lif_core``.
+
+    Args:
+        summary: figures for ``summary.json``, which is only written with some.
 
     Raises:
         ProgramError: the folder cannot be written.
@@ -61,7 +72,9 @@ def emit(network: FixedNetwork, folder: str | Path, lanes: Lanes | None = None) 
     try:
         (folder / "rtl").mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        if summary is not None:
+            write_json(folder / "summary.json", dict(summary))
     except OSError as cause:
         raise ProgramError(
             f"fpga.lif.emit: {folder} must be writable, got {cause}. Choose another place."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,14 @@ from spikewright.targets.fpga.lif.operations import Range
 from spikewright.targets.fpga.lif.settings import FixedPoint
 from spikewright.targets.fpga.lif.weights import weight_places, whole
 from spikewright.targets.fpga.lif.writer import Vanishes
+
+
+class Points(NamedTuple):
+    """Binary places of a layer's state and of its weights."""
+
+    fraction: int
+    places: int
+
 
 HEADROOM = 2.0
 """What is left above the largest state of the calibration."""
@@ -50,20 +59,46 @@ def fix(
     >>> fixed.run(torch.ones(5, 2, 4)).shape, fixed.layers[0].proved
     ((5, 2, 3), True)
     """
-    chosen = settings or FixedPoint()
     with torch.no_grad():
         program = Fold().apply(Design(discretise(network))).program
-        layers = layers_of(program)
-        largest = {} if calibration is None else _largest(program, calibration)
+        return fix_program(program, settings or FixedPoint(), calibration)
+
+
+def fix_program(
+    program: DiscreteProgram, settings: FixedPoint, calibration: Tensor | None = None
+) -> FixedNetwork:
+    """As `fix`, of a folded program."""
+    layers = layers_of(program)
+    largest = {} if calibration is None else _largest(program, calibration)
     made: list[FixedLayer] = []
     for place, layer in enumerate(layers):
-        most = chosen.spikes if place == 0 else 1
+        most = settings.spikes if place == 0 else 1
         seen = largest.get(layer.name)
         if seen is not None:  # whatever the sample, a membrane may come near its threshold
             seen = max(seen, abs(layer.constants.get("v_threshold", 0.0)))
-        tried = _candidates(chosen, seen)
-        made.append(_fixed(layer, chosen, most, list(tried), seen is None))
-    return FixedNetwork(program.shape[0], chosen.spikes, tuple(made))
+        tried = _candidates(settings, seen)
+        made.append(_fixed(layer, settings, most, list(tried), seen is None))
+    return FixedNetwork(program.shape[0], settings.spikes, tuple(made))
+
+
+def fix_like(
+    program: DiscreteProgram, settings: FixedPoint, points: Mapping[str, Points]
+) -> FixedNetwork:
+    """A folded program on binary points that were chosen before, by layer; see `points_of`.
+
+    Raises:
+        CompileError: a layer that the core cannot run, or that these points will not do for.
+    """
+    made: list[FixedLayer] = []
+    for place, layer in enumerate(layers_of(program)):
+        most = settings.spikes if place == 0 else 1
+        made.append(_with_points(layer, settings, most, points[layer.name]))
+    return FixedNetwork(program.shape[0], settings.spikes, tuple(made))
+
+
+def points_of(network: FixedNetwork) -> dict[str, Points]:
+    """Where the binary points of a network are, by layer."""
+    return {layer.name: Points(layer.fraction, layer.places) for layer in network.layers}
 
 
 def _largest(program: DiscreteProgram, calibration: Tensor) -> dict[str, float]:
@@ -92,7 +127,7 @@ def _fixed(
         if proof and _initial_overflows(layer, settings, fraction):
             continue
         try:
-            made = _with_places(layer, settings, most, fraction)
+            made = _with_points(layer, settings, most, _points(layer, settings, fraction))
         except Vanishes:
             if not proof:
                 raise
@@ -111,9 +146,15 @@ def _initial_overflows(layer: SpikingLayer, settings: FixedPoint, fraction: int)
     return max(values) * 2.0**fraction >= 2 ** (settings.membrane - 1) - 1
 
 
-def _with_places(layer: SpikingLayer, settings: FixedPoint, most: int, fraction: int) -> FixedLayer:
+def _points(layer: SpikingLayer, settings: FixedPoint, fraction: int) -> Points:
     matrices = [layer.weight] if layer.back is None else [layer.weight, layer.back]
-    places = min(weight_places(matrices, settings.weight, layer.name), fraction)
+    return Points(fraction, min(weight_places(matrices, settings.weight, layer.name), fraction))
+
+
+def _with_points(
+    layer: SpikingLayer, settings: FixedPoint, most: int, points: Points
+) -> FixedLayer:
+    fraction, places = points
     weight = whole(layer.weight, settings.weight, places).T
     back = None if layer.back is None else whole(layer.back, settings.weight, places).T
     bias = np.floor(layer.bias.numpy() * 2.0**fraction + 0.5).astype(np.int64)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spikewright.compiler.software.observe import MEMBRANE
 from spikewright.errors import ShapeError
 from spikewright.targets.fpga.lif.step import SUM, FixedStep
 
@@ -55,16 +56,28 @@ class FixedLayer:
         return self.weight if self.back is None else np.concatenate([self.weight, self.back])
 
 
+class LayerState(NamedTuple):
+    """What a layer keeps from one step to the next: its state, and what it handed out last."""
+
+    fields: tuple[Whole, ...]
+    outputs: Whole
+
+
 class Ran(NamedTuple):
     """What a layer did.
 
     Args:
         outputs: (time, batch, neurons) int64, spikes or the numbers of a readout.
         saturated: (batch), how often a neuron's state was cut to its range.
+        membrane: of each step, its reset included, (time, batch, neurons) with ``fraction``
+            binary places; ``None`` for neurons without a field of that name.
+        after: the state that the next steps go on from.
     """
 
     outputs: Whole
     saturated: Whole
+    membrane: Whole | None
+    after: LayerState
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,19 +97,20 @@ class FixedNetwork:
         """What the last layer hands out, (time, batch, neurons); see `walk`."""
         return self.walk(x)[-1].outputs
 
-    def walk(self, x: ArrayLike) -> list[Ran]:
-        """What each layer did, from a fresh start.
+    def walk(self, x: ArrayLike, before: Sequence[LayerState] | None = None) -> list[Ran]:
+        """What each layer did.
 
         Args:
             x: whole numbers of spikes, (time, batch, inputs).
+            before: the state of each layer after the steps before; a fresh start if left out.
 
         Raises:
             ShapeError: another shape, or numbers out of range.
         """
         found: list[Ran] = []
         spikes = self.checked(x)
-        for layer in self.layers:
-            found.append(run_layer(layer, spikes))
+        for place, layer in enumerate(self.layers):
+            found.append(run_layer(layer, spikes, before[place] if before else None))
             spikes = found[-1].outputs
         return found
 
@@ -121,20 +135,30 @@ class FixedNetwork:
         return {layer.name: _described(layer) for layer in self.layers}
 
 
-def run_layer(layer: FixedLayer, spikes: Whole) -> Ran:
-    """Run one layer on spikes (time, batch, inputs), from a fresh start."""
+def run_layer(layer: FixedLayer, spikes: Whole, before: LayerState | None = None) -> Ran:
+    """Run one layer on spikes (time, batch, inputs), from a state or a fresh start."""
     steps, batch, _ = spikes.shape
     shape = (batch, layer.neurons)
-    state = tuple(np.full(shape, field.initial, np.int64) for field in layer.step.fields)
-    outputs, saturated = np.zeros((steps, *shape), np.int64), np.zeros(batch, np.int64)
+    state, last = before or _fresh(layer, shape)
+    names = [field.name for field in layer.step.fields]
+    seen = names.index(MEMBRANE) if MEMBRANE in names else None
+    outputs, membrane = np.zeros((2, steps, *shape), np.int64)
+    saturated = np.zeros(batch, np.int64)
     sums = _product(spikes.reshape(steps * batch, -1), layer.weight).reshape(steps, *shape)
     for t in range(steps):
-        total = sums[t]
-        if layer.back is not None and t:
-            total = total + _product(outputs[t - 1], layer.back)
-        outputs[t], state, cut = layer.step(total, layer.bias, state)
+        total = sums[t] if layer.back is None else sums[t] + _product(last, layer.back)
+        last, state, cut = layer.step(total, layer.bias, state)
+        outputs[t] = last
         saturated += cut.sum(1)
-    return Ran(outputs, saturated)
+        if seen is not None:
+            membrane[t] = state[seen]
+    trace = None if seen is None else membrane
+    return Ran(outputs, saturated, trace, LayerState(state, last))
+
+
+def _fresh(layer: FixedLayer, shape: tuple[int, int]) -> LayerState:
+    fields = tuple(np.full(shape, field.initial, np.int64) for field in layer.step.fields)
+    return LayerState(fields, np.zeros(shape, np.int64))
 
 
 def _product(spikes: Whole, weight: Whole) -> Whole:

@@ -138,7 +138,7 @@ def test_another_program_recipe_or_target_is_refused(call: Call, tmp_path: Path)
     assert "must be of a recipe for the fpga, got 'yin-yang'" in done.stderr
     done = call("compile", tmp_path / "run", "--target", "xylo-imu")
     assert done.exit_code == 1
-    assert "target must be fpga, got 'xylo-imu'" in done.stderr
+    assert "target must be fpga or fpga-lif, got 'xylo-imu'" in done.stderr
 
 
 def test_a_size_out_of_range_and_a_place_that_is_a_file_are_refused(

@@ -36,7 +36,7 @@ def rule() -> sw.learning.Surrogate:
 DATA = sw.data.YinYang(sizes=(150, 50, 50))
 
 
-@pytest.mark.parametrize("target", ["simulator", "brainscales2"])
+@pytest.mark.parametrize("target", ["simulator", "brainscales2", "fpga-lif"])
 def test_training_on_a_program_resumes_bit_for_bit(target: str, tmp_path: Path) -> None:
     sw.compile(net(), target, calibration=DATA).save(tmp_path / "program")
 

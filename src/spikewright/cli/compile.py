@@ -12,29 +12,35 @@ from typing import Annotated, Any
 import typer
 
 from spikewright import optional
-from spikewright.cli import options
+from spikewright.cli import cores, options
 from spikewright.cli.screen import console, pairs
 from spikewright.errors import CompileError, ProgramError
 
-TARGETS = ("fpga",)
+TARGETS = ("fpga", "fpga-lif")
 RUN, NETWORK, PROGRAM = "settings.toml", "integer.json", "program.json"
 
 Source = Annotated[
     Path,
     typer.Argument(
         metavar="PATH",
-        help="Folder of a run of a recipe such as lenet-fpga, of a program that was saved, or of "
-        "a network in whole numbers.",
+        help="Folder of a run of a recipe such as lenet-fpga, of a program that was saved (for the "
+        "fpga, or of a spiking network for the fpga-lif), or of a network in whole numbers.",
     ),
 ]
-Target = Annotated[str, typer.Option(help="What to compile for: fpga.")]
+Target = Annotated[
+    str | None,
+    typer.Option(help="What it is for, fpga or fpga-lif; by default whatever PATH says."),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Folder to write; by default PATH/accelerator."),
 ]
 Units = Annotated[int | None, typer.Option(help="Output channels of a convolution at once.")]
 Linear = Annotated[int | None, typer.Option(help="Outputs of a linear layer at once.")]
-Lanes = Annotated[int | None, typer.Option(help="Columns of an output row at once.")]
+Lanes = Annotated[
+    int | None,
+    typer.Option(help="Columns of an output row at once; of spiking layers neurons at once."),
+]
 Word = Annotated[int | None, typer.Option(help="Columns of a word of the activation memory.")]
 Kernels = Annotated[
     bool | None,
@@ -62,7 +68,7 @@ Synthesise = Annotated[
 
 def compile(
     path: Source,
-    target: Target = "fpga",
+    target: Target = None,
     output: Output = None,
     units: Units = None,
     linear: Linear = None,
@@ -75,7 +81,7 @@ def compile(
     progress: options.Progress = True,
 ) -> None:
     """Write SystemVerilog, memory images and a summary of an accelerator."""
-    if target not in TARGETS:
+    if target not in (None, *TARGETS):
         raise CompileError(
             f"spikewright compile: target must be {' or '.join(TARGETS)}, got {target!r}. What "
             "other targets load comes of sw.compile, or of spikewright run."
@@ -88,10 +94,18 @@ def compile(
     flow = None if synthesise is None else _flow(synthesise)
     place = output or path / "accelerator"
     artefact = _artefact(path, place, (given, clock), progress)
+    is_core = cores.is_core(artefact)
+    if target not in (None, TARGETS[is_core]):
+        raise CompileError(
+            f"spikewright compile: target must be that of {path}, {TARGETS[is_core]}, got "
+            f"{target!r}. Leave it out."
+        )
     artefact.emit(place)
-    console().print(_figures(artefact, place))
+    console().print(cores.figures(artefact, place) if is_core else _figures(artefact, place))
     if flow is not None:
-        console().print(_synthesised(artefact, place, flow, progress), markup=False)
+        clocks = artefact.most_clocks if is_core else artefact.cycles
+        found = _synthesised(clocks, place, flow, progress)
+        console().print(found, *[cores.NOTE] * is_core, sep="\n", markup=False)
 
 
 def _flow(chip: str) -> Any:
@@ -106,14 +120,14 @@ def _flow(chip: str) -> Any:
     return flows[chip]()
 
 
-def _synthesised(artefact: Any, place: Path, flow: Any, progress: bool) -> str:
+def _synthesised(clocks: int, place: Path, flow: Any, progress: bool) -> str:
     """What tools say of it, as a table."""
     from spikewright.targets.fpga.synthesis.synthesise import synthesise
     from spikewright.targets.fpga.synthesis.table import SynthesisedDesign, design_table
 
     say: Any = partial(console(stderr=True).print, style="dim", markup=False) if progress else None
     found = synthesise(place, flow, progress=say)
-    return design_table([SynthesisedDesign(place.name, found, artefact.cycles)])
+    return design_table([SynthesisedDesign(place.name, found, clocks)])
 
 
 Wishes = tuple[dict[str, Any], float | None]
@@ -152,11 +166,14 @@ def _of_program(path: Path, wishes: Wishes) -> Any:
     from spikewright.compiler.program import Program
     from spikewright.targets.fpga.artefact import OnFPGA
 
-    artefact = getattr(Program.load(path), "artefact", None)
+    artefact: Any = getattr(Program.load(path), "artefact", None)
+    if cores.is_core(artefact):
+        return cores.on_core(artefact, *wishes)
     if not isinstance(artefact, OnFPGA):
         raise ProgramError(
             f"spikewright compile: the program in {path} must be one for the fpga, got another. "
-            'Make one with sw.compile(module, "fpga", calibration=x).'
+            'Make one with sw.compile(module, "fpga", calibration=x), of a spiking network with '
+            'sw.compile(network, "fpga-lif", calibration=x).'
         )
     before = {"hardware": asdict(artefact.hardware), "clock": artefact.clock}
     return _on_fpga(artefact.network, before, wishes)

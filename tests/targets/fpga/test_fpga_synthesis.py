@@ -18,6 +18,7 @@ from spikewright.targets.fpga.assemble import assemble
 from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.emit import emit
 from spikewright.targets.fpga.integer import INPUT, Dense, IntegerNetwork, Stage
+from spikewright.targets.fpga.lif.emit import emit as emit_core
 from spikewright.targets.fpga.synthesis.cells import counted, read_report, read_statistics
 from spikewright.targets.fpga.synthesis.ecp5 import Ecp5, without_idle_streams
 from spikewright.targets.fpga.synthesis.result import KINDS, Synthesis, load
@@ -25,6 +26,7 @@ from spikewright.targets.fpga.synthesis.synthesise import synthesise
 from spikewright.targets.fpga.synthesis.table import SynthesisedDesign, as_values, design_table
 from spikewright.targets.fpga.synthesis.tools import NEXTPNR_ECP5, YOSYS, version
 from spikewright.targets.fpga.synthesis.xilinx import Xilinx
+from targets.fpga.lif_networks import CASES
 from targets.fpga.needs import needs
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -185,6 +187,17 @@ def test_ports_of_streams_that_bring_nothing_take_no_pins(design: Path, tmp_path
     assert without_idle_streams(streamed) == gone[:1]
 
 
+def test_the_top_module_is_that_of_the_design(design: Path, bench: Path, tmp_path: Path) -> None:
+    put(bench, "yosys", f'{WELL}\necho "$2" > asked')
+    core = emit_core(CASES["smallest"][0](), tmp_path / "core")
+    for folder, top in ((design, "accelerator"), (core, "lif_core")):
+        synthesise(folder, Xilinx())
+        asked = (folder / "asked").read_text()
+        assert f"-top {top};" in asked
+        assert ("rtl/event_pkg.sv" in asked) == (top == "lif_core")
+    assert without_idle_streams(core) == []
+
+
 def test_a_tool_that_fails_names_its_log(design: Path, bench: Path) -> None:
     put(bench, "yosys", 'echo "ERROR: no such thing"; exit 3')
     with pytest.raises(ProgramError, match="yosys must succeed, got exit status 3") as failed:
@@ -221,7 +234,9 @@ def test_missing_tools_say_how_to_install_them(design: Path, bench: Path) -> Non
 
 
 def test_what_cannot_be_synthesised_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match="must hold an emitted accelerator"):
+    (tmp_path / "rtl").mkdir()
+    (tmp_path / "rtl" / "lif_core.sv").touch()
+    with pytest.raises(ProgramError, match=r"accelerator or core, got neither.*nor lif_core\.sv"):
         synthesise(tmp_path, Xilinx())
     with pytest.raises(ParameterError, match="patience must be above 0 s, got 0"):
         synthesise(tmp_path, Xilinx(), patience=0)

@@ -16,8 +16,8 @@ import spikewright as sw
 from spikewright.compiler.discrete import Neurons
 from spikewright.compiler.formats import Fixed, Spikes, integers
 from spikewright.compiler.network_program import NetworkProgram
+from spikewright.engine.forward import forward_by
 from spikewright.errors import CompileError, ParameterError, ProgramError, ShapeError
-from spikewright.learning.rule import LearningRule
 from spikewright.targets.fpga.lif.artefact import OnLIFCore
 from spikewright.targets.fpga.lif.clocks import busy_clocks
 from spikewright.targets.fpga.lif.emit import images
@@ -25,15 +25,15 @@ from spikewright.targets.fpga.lif.fix import fix
 from spikewright.targets.fpga.lif.lanes import Lanes
 from spikewright.targets.fpga.lif.settings import FixedPoint
 from spikewright.targets.fpga.memory import read_image
-from targets.fpga.lif_networks import SUBTRACT, filled, noise, spikes
+from targets.fpga.lif_networks import SUBTRACT, filled, spikes
 
 NUMBERS = {"weight": 6, "membrane": 14, "spikes": 2}
 LANES = {"lanes": [4, 2], "queue": 8}
 
 
-def network() -> sw.Network:
+def network(tau_mem: float = 9e-3) -> sw.Network:
     """A recurrent layer that is silent for a while after a spike, and a readout with a bias."""
-    firing = sw.LIF(tau_mem=9e-3, r=5.0, firing=SUBTRACT, v_leak=0.1, refractory=2e-3)
+    firing = sw.LIF(tau_mem=tau_mem, r=5.0, firing=SUBTRACT, v_leak=0.1, refractory=2e-3)
     readout = sw.LI(tau_mem=9e-3, r=3.0)
     net = sw.Sequential(
         sw.Linear(9, 11), sw.Recurrent(firing), sw.Linear(11, 3), readout, dt=1e-3
@@ -77,24 +77,10 @@ def test_it_is_what_fix_makes_of_the_network_in_the_units_of_its_readout() -> No
     assert (v[1:][fired[:-1]] == v[:-1][fired[:-1]]).all()
 
 
-def test_it_is_near_the_network_and_the_nearer_the_more_bits_it_has() -> None:
-    net, x = network(), sample(8)
-    wanted = net(x)[0]
-    scale = float(wanted.std())
-    errors: list[float] = []
-    for bits in (4, 8, 14):
-        numbers = {"weight": bits, "membrane": 2 * bits, "spikes": 2}
-        found = sw.compile(net, "fpga-lif", calibration=x, numbers=numbers).run(x)
-        errors.append(float((found - wanted).square().mean().sqrt()) / scale)
-    assert errors[0] > 2 * errors[1] > 4 * errors[2]
-    assert errors[2] < 0.02
-
-
 def test_formats_in_the_program_are_those_of_the_core() -> None:
     program, artefact = made()
     hidden, out = artefact.network.layers
     design = program.design.program
-    products = {hidden.name: hidden.weight, out.name: out.weight}
     for layer, fixed in zip((hidden, out), (hidden.weight, out.weight), strict=True):
         neurons = design.node(layer.name)
         (source, *_) = [edge.source for edge in neurons.edges]
@@ -106,7 +92,6 @@ def test_formats_in_the_program_are_those_of_the_core() -> None:
         assert isinstance(neurons.operation, Neurons)
         v: Any = neurons.operation.formats["v"]
         assert (v.bits, float(v.scale)) == (14, 2.0**-layer.fraction)
-    assert products
     counter: Any = list(design.node(hidden.name).operation.formats.values())[-1]  # type: ignore[union-attr]
     assert isinstance(counter, Spikes)
     assert counter.maximum >= 2
@@ -204,22 +189,23 @@ def test_values_that_nothing_saved_are_refused(change: Any, fault: str) -> None:
 
 
 def test_it_learns_with_the_twin_in_its_forward_pass() -> None:
-    torch.manual_seed(0)
     net, x = network(), sample(16)
-    y = (x[:, :, :4].sum((0, 2)) > x[:, :, 5:].sum((0, 2))).long()
+    y = (x[:, :, :4].sum((0, 2)) > 0.8 * x[:, :, 5:].sum((0, 2))).long()
     program = sw.compile(net, "fpga-lif", calibration=x, numbers=NUMBERS)
-    rule: LearningRule = sw.learning.Surrogate(learning_rate=5e-3)
-    state = rule.initial_state(net)
+    optimiser = torch.optim.Adam(net.parameters(), lr=2e-2)
     losses: list[float] = []
-    with sw.engine.forward.forward_by(program):
-        for _ in range(25):
-            metrics, state = rule.train_batch(net, (x, y), state)
-            losses.append(float(metrics["loss"]))
-    assert losses[-1] < 0.7 * losses[0]
+    for _ in range(30):
+        with forward_by(program):
+            output, _ = net(x)
+        loss = nn.functional.cross_entropy(output.mean(0), y)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.5 * losses[0]
     program.reload(net)
-    fresh = sw.compile(net, "fpga-lif", calibration=x, numbers=NUMBERS)
-    right = (program.run(x).amax(0).argmax(1) == fresh.run(x).amax(0).argmax(1)).float().mean()
-    assert right > 0.8
+    answers = program.run(x).mean(0)
+    assert float(nn.functional.cross_entropy(answers, y)) < 0.5 * losses[0]
 
 
 def test_limits_name_what_is_needed_and_the_way_out() -> None:
@@ -227,7 +213,7 @@ def test_limits_name_what_is_needed_and_the_way_out() -> None:
     make = functools.partial(sw.compile, net, "fpga-lif")
     with pytest.raises(CompileError, match=r"input +spikes +2 spikes on a line.* +1 .*'spikes'"):
         make(calibration=x)
-    with pytest.raises(CompileError, match="numbers that are no counts .*encoded as spikes"):
+    with pytest.raises(CompileError, match=r"numbers that are no counts .*encoded as spikes"):
         make(calibration=x * 0.3)
     with pytest.raises(CompileError, match=r"memory +\d,\d+ bits on the chip +1,000 .*fewer bits"):
         make(calibration=x, numbers=NUMBERS, memory=1000)
@@ -251,7 +237,7 @@ def test_what_belongs_to_the_other_accelerator_is_sent_there() -> None:
     module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     with pytest.raises(CompileError, match=r"got Sequential\..*ReLU layers for 'fpga'"):
         sw.compile(module, "fpga-lif", calibration=torch.rand(5, 4))
-    with pytest.raises(CompileError, match='as_torch.*as it is for "fpga-lif"'):
+    with pytest.raises(CompileError, match=r'as_torch.*as it is for "fpga-lif"'):
         sw.compile(network(), "fpga", calibration=sample())
 
 
@@ -284,15 +270,8 @@ def test_inputs_that_are_no_spikes_and_lanes_of_other_layers_are_refused() -> No
 
 
 def test_training_beyond_what_the_core_can_hold_is_refused_and_leaves_the_program() -> None:
-    net, x = network(), sample()
-    program = sw.compile(net, "fpga-lif", calibration=x, numbers=NUMBERS)
-    before = program.run(x)
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            if "tau_mem" in name:
-                parameter.fill_(1e3)
-    if any("tau_mem" in name for name, _ in net.named_parameters()):
-        with pytest.raises(ProgramError, match="must differ from 1"):
-            program.reload(net)
-    assert torch.equal(program.run(x), before)
-    assert noise(2).shape == (2,)
+    program, _ = made()
+    before = program.run(sample())
+    with pytest.raises(ProgramError, match="must differ from 1 in 12 bits"):
+        program.reload(network(tau_mem=1e3))
+    assert torch.equal(program.run(sample()), before)

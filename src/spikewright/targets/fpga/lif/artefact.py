@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -70,6 +71,12 @@ class OnLIFCore:
     def most_clocks(self) -> int:
         """Clocks of a step, whatever comes."""
         return most_clocks(self.network, self.lanes)
+
+    def on(self, lanes: Lanes, clock: float) -> OnLIFCore:
+        """The same network on other hardware; it answers the same."""
+        made = copy.copy(self)
+        made.lanes, made.clock = lanes, clock
+        return made
 
     def cycles(self, x: Tensor) -> Whole:
         """Clocks of work of each layer for each sample, (layers, batch); see `busy_clocks`.

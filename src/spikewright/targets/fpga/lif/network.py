@@ -137,14 +137,14 @@ class FixedNetwork:
 
 def run_layer(layer: FixedLayer, spikes: Whole, before: LayerState | None = None) -> Ran:
     """Run one layer on spikes (time, batch, inputs), from a state or a fresh start."""
-    steps, batch, _ = spikes.shape
+    steps, batch, lines = spikes.shape
     shape = (batch, layer.neurons)
     state, last = before or _fresh(layer, shape)
     names = [field.name for field in layer.step.fields]
     seen = names.index(MEMBRANE) if MEMBRANE in names else None
     outputs, membrane = np.zeros((2, steps, *shape), np.int64)
     saturated = np.zeros(batch, np.int64)
-    sums = _product(spikes.reshape(steps * batch, -1), layer.weight).reshape(steps, *shape)
+    sums = _product(spikes.reshape(steps * batch, lines), layer.weight).reshape(steps, *shape)
     for t in range(steps):
         total = sums[t] if layer.back is None else sums[t] + _product(last, layer.back)
         last, state, cut = layer.step(total, layer.bias, state)

@@ -9,7 +9,7 @@ from typing import Any
 
 from spikewright.errors import ParameterError
 from spikewright.targets.fpga.synthesis.cells import read_report, read_statistics
-from spikewright.targets.fpga.synthesis.flow import Job
+from spikewright.targets.fpga.synthesis.flow import Job, top_of
 from spikewright.targets.fpga.synthesis.tools import NEXTPNR_ECP5, YOSYS, Tool
 
 _STREAMS = {"STREAM_KERNELS": "s_axis_kernel_*", "STREAM_WEIGHTS": "s_axis_weight_*"}
@@ -79,7 +79,7 @@ class Ecp5:
         NEXTPNR_ECP5.path()  # before the minutes that the synthesis takes
         netlist, report = job.file("_netlist.json"), job.file("_report.json")
         try:
-            script = ["synth_ecp5 -top accelerator", *without_idle_streams(job.design)]
+            script = [f"synth_ecp5 -top {job.top}", *without_idle_streams(job.design)]
             statistics = job.yosys([*script, f"write_json {netlist}"])
             cells = read_statistics(statistics)
             job.run(NEXTPNR_ECP5.name, self._place_and_route(str(netlist), str(report)), HEADLINE)
@@ -107,6 +107,8 @@ class Ecp5:
 
 def without_idle_streams(design: Path) -> list[str]:
     """Commands of Yosys that take away ports of streams that bring nothing: each bit is a pin."""
+    if top_of(design) != "accelerator":
+        return []
     package = (design / "rtl" / "network_pkg.sv").read_text()
     return [
         f"delete -port accelerator/w:{ports}"

@@ -13,6 +13,8 @@ from spikewright.targets.fpga.run_tool import run_tool
 from spikewright.targets.fpga.synthesis.tools import YOSYS
 
 HEADLINE = re.compile(r"\d+(?:\.\d+)?\. Executing (.*?)(?: \(.*|\.)?$")
+TOPS = {"accelerator": "network_pkg", "lif_core": "event_pkg"}
+"""Modules that can be synthesised, each with a package that is only there with it."""
 RESULTS = "synthesis"
 """Folder in the design's own one that netlists, logs and results go to."""
 
@@ -22,7 +24,8 @@ class Job:
     """Where and how tools run.
 
     Args:
-        design: folder of an emitted accelerator, in which tools run: memory images are named by it.
+        design: folder of an emitted accelerator or core, in which tools run: memory images are
+            named by it.
         name: of the way, which files are called after.
         patience: seconds after which a tool counts as hung.
         progress: called with lines about where it is.
@@ -32,6 +35,11 @@ class Job:
     name: str
     patience: float
     progress: Report | None = None
+
+    @property
+    def top(self) -> str:
+        """The module that is synthesised."""
+        return top_of(self.design)
 
     def file(self, ending: str) -> Path:
         """A file of this way, as tools in the design's folder name it."""
@@ -72,15 +80,26 @@ def read_sources(design: Path) -> list[str]:
 
 
 def sources_of(design: Path) -> list[Path]:
-    """The SystemVerilog of an emitted accelerator.
+    """The SystemVerilog of an emitted accelerator or core.
 
     Raises:
         ProgramError: the folder holds none.
     """
-    found = sorted((design / "rtl").glob("*.sv"))
-    if not {"accelerator.sv", "network_pkg.sv"} <= {path.name for path in found}:
-        raise ProgramError(
-            f"fpga.synthesis: {design} must hold an emitted accelerator, got no rtl/accelerator.sv "
-            "with its network_pkg.sv. Write it with emit."
-        )
-    return found
+    top_of(design)
+    return sorted((design / "rtl").glob("*.sv"))
+
+
+def top_of(design: Path) -> str:
+    """The module that is synthesised, one of ``TOPS``.
+
+    Raises:
+        ProgramError: the folder holds none with what it needs.
+    """
+    for top, needed in TOPS.items():
+        if all((design / "rtl" / f"{name}.sv").exists() for name in (top, needed)):
+            return top
+    pairs = " nor ".join(f"{top}.sv with {needed}.sv" for top, needed in TOPS.items())
+    raise ProgramError(
+        f"fpga.synthesis: {design} must hold an emitted accelerator or core, got neither {pairs} "
+        "in its folder rtl. Write it with emit."
+    )

@@ -1,4 +1,4 @@
-"""Runs an accelerator through the tools, or says again what they said the last time."""
+"""Runs an accelerator or a core through the tools, or says again what they said the last time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def synthesise(
     patience: float = PATIENCE,
     progress: Report | None = None,
 ) -> Synthesis:
-    """What an emitted accelerator takes.
+    """What an emitted accelerator or core takes.
 
     The answer is kept in ``synthesis/`` in the design's folder, with the tools' logs, one for each
     choice of options; as long as sources, memory images, tools and options are the same, it is
@@ -43,7 +43,7 @@ def synthesise(
 
     Raises:
         MissingDependency: a tool is not installed.
-        ProgramError: no accelerator there; a tool failed or hung, whose log is named.
+        ProgramError: no such design there; a tool failed or hung, whose log is named.
     """
     if not patience > 0:
         raise ParameterError(

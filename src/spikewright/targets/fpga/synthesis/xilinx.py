@@ -14,7 +14,7 @@ from spikewright.targets.fpga.synthesis.tools import YOSYS, Tool
 class Xilinx:
     """``synth_xilinx`` for the 7-series, whose cells are alike from Artix to Zynq.
 
-    Pins get no buffers: in a larger design the accelerator's ports are wires.
+    Pins get no buffers: in a larger design its ports are wires.
     """
 
     @property
@@ -35,6 +35,6 @@ class Xilinx:
     def run(self, job: Job) -> dict[str, Any]:
         """Fields of a `Synthesis`."""
         cells = read_statistics(
-            job.yosys(["synth_xilinx -family xc7 -noiopad -flatten -top accelerator"])
+            job.yosys([f"synth_xilinx -family xc7 -noiopad -flatten -top {job.top}"])
         )
         return {"resources": counted(cells), "cells": cells}

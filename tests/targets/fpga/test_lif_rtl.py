@@ -26,8 +26,8 @@ def case(name):
     return make(), Lanes(lanes, queue=4)
 
 
-def same(network, lanes, x, traffic):
-    found = simulate(network, x, lanes, traffic)
+def same(network, lanes, x, traffic, by_register=False):
+    found = simulate(network, x, lanes, traffic, by_register)
     ran = network.walk(x)
     np.testing.assert_array_equal(found.outputs, ran[-1].outputs)
     np.testing.assert_array_equal(found.saturated, [it.saturated for it in ran])
@@ -69,7 +69,8 @@ def test_reset_in_the_middle_of_a_run_leaves_nothing_behind(name):
     for seed, network, lanes, x in drawn(name):
         clocks = int(busy_clocks(network, x, lanes)[0].sum())
         for part in (1, 7, clocks // 3, clocks // 2):
-            same(network, lanes, x, Traffic(gap=20, seed=seed, reset_at=part))
+            for by_register in (False, True):
+                same(network, lanes, x, Traffic(gap=20, seed=seed, reset_at=part), by_register)
 
 
 @needs_verilator

@@ -25,6 +25,7 @@ from spikewright.targets.fpga.program import Program
 from spikewright.targets.fpga.run_tool import ask_tool, run_tool
 
 TESTBENCH = Path(__file__).parent / "bench" / "testbench.cpp"
+HEADER = TESTBENCH.with_name("axi_lite.h")
 # Of the library only what runs in every clock is worth the compiler's time.
 COMPILED = ("--cc", "--exe", "--build", "-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0")
 FLAGS = (
@@ -153,7 +154,7 @@ def build(dimensions: Dimensions, watchers: Sequence[Path] = ()) -> Path:
         watchers: see `simulated`.
     """
     given = [package_text(dimensions).encode()]
-    given += [path.read_bytes() for path in (*sources(), *watchers, TESTBENCH)]
+    given += [path.read_bytes() for path in (*sources(), *watchers, TESTBENCH, HEADER)]
 
     def arguments(folder: Path) -> list[str]:
         return [*_arguments(dimensions, folder), *map(str, watchers), str(TESTBENCH)]

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "Vaccelerator.h"
+#include "axi_lite.h"
 #include "verilated.h"
 
 using Bytes = std::vector<uint8_t>;
@@ -86,34 +87,16 @@ static void clock_once() {
   if (++clocks > PATIENCE) fail("no end");
 }
 
-static void write_register(uint8_t address, uint32_t data) {
-  top->s_axi_awaddr = address;
-  top->s_axi_wdata = data;
-  top->s_axi_awvalid = top->s_axi_wvalid = top->s_axi_bready = 1;
-  clock_once();
-  top->s_axi_awvalid = top->s_axi_wvalid = 0;
-  while (!top->s_axi_bvalid) clock_once();
-  clock_once();
-  top->s_axi_bready = 0;
+static void write_register(uint32_t address, uint32_t data) {
+  axi_write(top, clock_once, address, data);
 }
 
-static uint32_t read_register(uint8_t address) {
-  top->s_axi_araddr = address;
-  top->s_axi_arvalid = top->s_axi_rready = 1;
-  clock_once();
-  top->s_axi_arvalid = 0;
-  while (!top->s_axi_rvalid) clock_once();
-  uint32_t data = top->s_axi_rdata;
-  clock_once();
-  top->s_axi_rready = 0;
-  return data;
-}
+static uint32_t read_register(uint32_t address) { return axi_read(top, clock_once, address); }
 
 static void reset() {
   top->reset = 1;
   // Inputs too start at random where registers do.
-  top->s_axi_awvalid = top->s_axi_wvalid = top->s_axi_bready = 0;
-  top->s_axi_arvalid = top->s_axi_rready = 0;
+  axi_quiet(top);
   input.offered = kernel.offered = weight.offered = false;
   Source quiet;
   std::vector<Source> kept = {input, kernel, weight};

@@ -18,7 +18,7 @@ from spikewright.compiler.target import Advance
 from spikewright.engine.forward import Observation
 from spikewright.errors import CompileError, ProgramError
 from spikewright.targets.fpga.lif.clocks import busy_clocks, most_clocks
-from spikewright.targets.fpga.lif.emit import emit, images
+from spikewright.targets.fpga.lif.emit import emit, identity, images
 from spikewright.targets.fpga.lif.fix import Points, fix_like
 from spikewright.targets.fpga.lif.footprint import memory_bits
 from spikewright.targets.fpga.lif.lanes import Lanes
@@ -154,6 +154,7 @@ class OnLIFCore:
             "numbers": asdict(self.numbers),
             "lanes": list(self.lanes.of(network)),
             "queue": self.lanes.queue,
+            "identity": f"{identity(network, self.lanes):08x}",
             "most_clocks": self.most_clocks,
             "clock_hz": self.clock,
             "seconds": self.most_clocks / self.clock,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,33 @@ from spikewright.targets.fpga.lif.print_neuron import bias_bits, neuron_text
 from spikewright.targets.fpga.memory import image
 
 RTL = Path(__file__).parent.parent / "rtl"
+SHARED = ("register_port", "stream_fifo")
+"""Modules that the other accelerator has as well."""
 
 
 def sources() -> list[Path]:
     """The modules that are the same for all networks, the package first."""
-    found = [*sorted((RTL / "lif").glob("*.sv")), RTL / "stream_fifo.sv"]
+    found = [*sorted((RTL / "lif").glob("*.sv")), *(RTL / f"{name}.sv" for name in SHARED)]
     return sorted(found, key=lambda path: not path.stem.endswith("_pkg"))
 
 
 def made(network: FixedNetwork, lanes: Lanes) -> dict[str, str]:
     """The modules made for a network, by the name of their file."""
-    texts = {"lif_core.sv": core_text(network)}
+    texts: dict[str, str] = {}
     for n, (layer, each) in enumerate(zip(network.layers, lanes.of(network), strict=True)):
         texts[f"neuron_{n}.sv"] = neuron_text(layer, f"neuron_{n}")
         texts[f"layer_{n}.sv"] = layer_text(layer, n, each, lanes.queue)
-    return texts
+    return texts | {"lif_core.sv": core_text(network, _identity(texts))}
+
+
+def identity(network: FixedNetwork, lanes: Lanes) -> int:
+    """A checksum of the modules made for the network, which the core tells; not of its weights."""
+    texts = made(network, lanes)
+    return _identity({name: text for name, text in texts.items() if name != "lif_core.sv"})
+
+
+def _identity(texts: Mapping[str, str]) -> int:
+    return zlib.crc32("".join(texts.values()).encode())
 
 
 def images(network: FixedNetwork, lanes: Lanes) -> dict[str, str]:

@@ -102,9 +102,26 @@ _CORE = Template("""\
 // A network of spiking layers on events (made by spikewright; its numbers are in the images).
 // Events in, 32 bits: [31:30] kind (event_pkg), [29:0] line. Events out, 64 bits: [63:62] kind,
 // [61:32] neuron, [31:0] number: 1 for a spike, the signed number of a readout's neuron.
+// Counters, and a way to start anew: registers over AXI4-Lite, see core_registers.
 module lif_core (
     input  logic clock,
     input  logic reset,  // synchronous, at any time
+    input  logic s_axi_awvalid,
+    output logic s_axi_awready,
+    input  logic [$address:0] s_axi_awaddr,
+    input  logic s_axi_wvalid,
+    output logic s_axi_wready,
+    input  logic [31:0] s_axi_wdata,
+    output logic s_axi_bvalid,
+    input  logic s_axi_bready,
+    output logic [1:0] s_axi_bresp,
+    input  logic s_axi_arvalid,
+    output logic s_axi_arready,
+    input  logic [$address:0] s_axi_araddr,
+    output logic s_axi_rvalid,
+    input  logic s_axi_rready,
+    output logic [31:0] s_axi_rdata,
+    output logic [1:0] s_axi_rresp,
     output logic s_axis_tready,
     input  logic s_axis_tvalid,
     /* verilator lint_off UNUSEDSIGNAL */  // lines need fewer bits
@@ -112,10 +129,41 @@ module lif_core (
     /* verilator lint_on UNUSEDSIGNAL */
     input  logic m_axis_tready,
     output logic m_axis_tvalid,
-    output logic [63:0] m_axis_tdata,
-    output logic [$counters:0] busy,      // clocks of work since reset, 32 bits a layer
-    output logic [$counters:0] saturated  // states cut to their range, likewise
+    output logic [63:0] m_axis_tdata
 );
+  logic [$counters:0] busy, saturated;  // 32 bits a layer
+  logic clear, anew, ready;
+
+  core_registers #(
+      .IDENTITY(32'h$identity),
+      .LAYERS($count)
+  ) registers (
+      .clock,
+      .reset,
+      .awvalid(s_axi_awvalid),
+      .awready(s_axi_awready),
+      .awaddr(s_axi_awaddr),
+      .wvalid(s_axi_wvalid),
+      .wready(s_axi_wready),
+      .wdata(s_axi_wdata),
+      .bvalid(s_axi_bvalid),
+      .bready(s_axi_bready),
+      .arvalid(s_axi_arvalid),
+      .arready(s_axi_arready),
+      .araddr(s_axi_araddr),
+      .rvalid(s_axi_rvalid),
+      .rready(s_axi_rready),
+      .rdata(s_axi_rdata),
+      .clear,
+      .busy,
+      .saturated
+  );
+  assign s_axi_bresp = 2'b00;
+  assign s_axi_rresp = 2'b00;
+
+  // Nothing is taken or told in the clock in which all is forgotten.
+  always_ff @(posedge clock) anew <= reset | clear;
+  assign s_axis_tready = ready & ~anew;
 $layers
   assign m_axis_tdata = {kind_$last, 30'(index_$last), 32'(value_$last)};
 endmodule
@@ -128,7 +176,7 @@ _INSTANCE = Template("""\
 $before  logic signed [$value_top:0] value_$n;
 $after  layer_$n each_$n (
       .clock,
-      .reset,
+      .reset(anew),
       .event_ready($event_ready),
       .event_valid($event_valid),
       .event_data($event_data),
@@ -165,11 +213,18 @@ def layer_text(layer: FixedLayer, n: int, lanes: int, queue: int) -> str:
     )  # fmt: skip
 
 
-def core_text(network: FixedNetwork) -> str:
-    """``lif_core.sv``."""
+def core_text(network: FixedNetwork, identity: int) -> str:
+    """``lif_core.sv``.
+
+    Args:
+        identity: what a register tells.
+    """
     last = len(network.layers) - 1
     layers = [_instance(network, n) for n in range(last + 1)]
-    return _CORE.substitute(counters=32 * len(layers) - 1, layers="\n".join(layers), last=last)
+    return _CORE.substitute(
+        counters=32 * len(layers) - 1, layers="\n".join(layers), last=last, count=len(layers),
+        identity=f"{identity:08x}", address=(15 + 8 * len(layers)).bit_length() - 1,
+    )  # fmt: skip
 
 
 def _instance(network: FixedNetwork, n: int) -> str:
@@ -180,8 +235,8 @@ def _instance(network: FixedNetwork, n: int) -> str:
     return _INSTANCE.substitute(
         n=n, out_top=index_bits(layer.neurons) - 1, value_top=value_bits(layer) - 1,
         before=unused, after="" if is_last else lint.format("on", ""),
-        event_ready=f"ready_{n - 1}" if n else "s_axis_tready",
-        event_valid=f"valid_{n - 1}" if n else "s_axis_tvalid",
+        event_ready=f"ready_{n - 1}" if n else "ready",
+        event_valid=f"valid_{n - 1}" if n else "s_axis_tvalid & ~anew",
         event_data=f"{{kind_{n - 1}, index_{n - 1}}}" if n
         else f"{{s_axis_tdata[31:30], s_axis_tdata[{line}:0]}}",
         out_ready=f"ready_{n}", top=32 * n + 31, low=32 * n,
@@ -191,4 +246,4 @@ def _instance(network: FixedNetwork, n: int) -> str:
 def _joined(n: int, is_last: bool) -> str:
     if not is_last:
         return ""
-    return f"  assign ready_{n} = m_axis_tready;\n  assign m_axis_tvalid = valid_{n};"
+    return f"  assign ready_{n} = m_axis_tready;\n  assign m_axis_tvalid = valid_{n} & ~anew;"

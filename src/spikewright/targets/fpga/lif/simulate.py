@@ -10,11 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spikewright.errors import ProgramError
-from spikewright.targets.fpga.lif.emit import images, made, sources
+from spikewright.targets.fpga.lif.emit import identity, images, made, sources
 from spikewright.targets.fpga.lif.lanes import Lanes
 from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
 from spikewright.targets.fpga.run_tool import ask_tool
-from spikewright.targets.fpga.verilator import COMPILED, Traffic, kept_simulator, lint_report
+from spikewright.targets.fpga.verilator import (
+    COMPILED,
+    HEADER,
+    Traffic,
+    kept_simulator,
+    lint_report,
+)
 
 TESTBENCH = Path(__file__).parent.parent / "bench" / "lif_testbench.cpp"
 FLAGS = (*COMPILED, "--x-assign", "unique")
@@ -43,11 +49,13 @@ def simulate(
     x: ArrayLike,
     lanes: Lanes | None = None,
     traffic: Traffic | None = None,
+    by_register: bool = False,
 ) -> Simulated:
     """What the core answers to whole numbers of spikes (time, batch, inputs).
 
     Args:
         traffic: gaps of the streams, and a reset after so many clocks.
+        by_register: whether that is written into a register, else it comes by the wire.
 
     Raises:
         ShapeError: another shape.
@@ -60,7 +68,8 @@ def simulate(
         place = Path(folder)
         for name, text in images(network, chosen).items():
             (place / name).write_text(text)
-        commands = _commands(events, len(network.layers), traffic or Traffic())
+        facts = [len(network.layers), identity(network, chosen)]
+        commands = _commands(events, facts, traffic or Traffic(), by_register)
         (place / "commands").write_text(commands)
         said = ask_tool([str(simulator), "commands"], place)
     return _read(said, network, len(events))
@@ -79,7 +88,7 @@ def lint(network: FixedNetwork, lanes: Lanes | None = None) -> str:
 def build(network: FixedNetwork, lanes: Lanes) -> Path:
     """The simulator for a core; made if it is not in the cache. Images are read when it runs."""
     given = [repr(sorted(made(network, lanes).items())).encode()]
-    given += [path.read_bytes() for path in (*sources(), TESTBENCH)]
+    given += [path.read_bytes() for path in (*sources(), TESTBENCH, HEADER)]
 
     def arguments(folder: Path) -> list[str]:
         return [*_arguments(network, lanes, folder), str(TESTBENCH)]
@@ -95,9 +104,10 @@ def _arguments(network: FixedNetwork, lanes: Lanes, folder: Path) -> list[str]:
     return ["--top-module", "lif_core", *files]
 
 
-def _commands(events: Whole, layers: int, traffic: Traffic) -> str:
+def _commands(events: Whole, facts: list[int], traffic: Traffic, by_register: bool) -> str:
     words = [word for sample in np.moveaxis(events, 1, 0) for word in _words(sample)]
-    head = [len(words), events.shape[1], layers, traffic.gap, traffic.seed, traffic.reset_at]
+    ways = [traffic.gap, traffic.seed, traffic.reset_at, int(by_register)]
+    head = [len(words), events.shape[1], *facts, *ways]
     return "\n".join([" ".join(map(str, head)), *(f"{word:x}" for word in words)]) + "\n"
 
 

@@ -1,4 +1,4 @@
-// What a processor sees, by AXI4-Lite (32 bit data, one access at a time, answers are always OKAY):
+// What a processor sees, by AXI4-Lite (see register_port):
 //   0x00 CONTROL   write 1: start one inference; ignored while one runs
 //   0x04 STATUS    bit 0 busy, bit 1 done (since the last start)
 //   0x08 CYCLES    clocks of the last inference
@@ -14,21 +14,15 @@ module control_registers #(
     input  logic             reset,
     input  logic             awvalid,
     output logic             awready,
-    /* verilator lint_off UNUSEDSIGNAL */
     input  logic [      4:0] awaddr,
-    /* verilator lint_on UNUSEDSIGNAL */
     input  logic             wvalid,
     output logic             wready,
-    /* verilator lint_off UNUSEDSIGNAL */
     input  logic [     31:0] wdata,
-    /* verilator lint_on UNUSEDSIGNAL */
     output logic             bvalid,
     input  logic             bready,
     input  logic             arvalid,
     output logic             arready,
-    /* verilator lint_off UNUSEDSIGNAL */
     input  logic [      4:0] araddr,
-    /* verilator lint_on UNUSEDSIGNAL */
     output logic             rvalid,
     input  logic             rready,
     output logic [     31:0] rdata,
@@ -37,15 +31,20 @@ module control_registers #(
     input  logic             stalled,
     input  logic [UNITS-1:0] saturated
 );
-  logic [31:0] cycles, stalls, saturations, clipped;
-  logic was_busy, done, accept;
+  logic [31:0] cycles, stalls, saturations, clipped, read_data;
+  logic was_busy, done, write;
+  logic [2:0] write_index, read_index;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [31:0] write_data;
+  /* verilator lint_on UNUSEDSIGNAL */
 
-  // Address and data of a write are taken together.
-  assign accept = awvalid & wvalid & ~bvalid;
-  assign awready = accept;
-  assign wready = accept;
-  assign start = accept & (awaddr[4:2] == 0) & wdata[0] & ~busy;
-  assign arready = ~rvalid;
+  register_port #(
+      .ADDRESS(5)
+  ) port (
+      .*
+  );
+
+  assign start = write & (write_index == 0) & write_data[0] & ~busy;
 
   always_comb begin
     clipped = '0;
@@ -65,26 +64,20 @@ module control_registers #(
       saturations <= saturations + clipped;
     end else if (was_busy) done <= 1'b1;
 
-    if (accept) bvalid <= 1'b1;
-    else if (bready) bvalid <= 1'b0;
-
-    if (arvalid & arready) begin
-      rvalid <= 1'b1;
-      case (araddr[4:2])
-        3'd1: rdata <= {30'd0, done, busy};
-        3'd2: rdata <= cycles;
-        3'd3: rdata <= stalls;
-        3'd4: rdata <= saturations;
-        3'd5: rdata <= IDENTITY;
-        default: rdata <= '0;
-      endcase
-    end else if (rready) rvalid <= 1'b0;
-
     if (reset) begin
       was_busy <= 1'b0;
       done <= 1'b0;
-      bvalid <= 1'b0;
-      rvalid <= 1'b0;
     end
+  end
+
+  always_comb begin
+    case (read_index)
+      3'd1: read_data = {30'd0, done, busy};
+      3'd2: read_data = cycles;
+      3'd3: read_data = stalls;
+      3'd4: read_data = saturations;
+      3'd5: read_data = IDENTITY;
+      default: read_data = '0;
+    endcase
   end
 endmodule

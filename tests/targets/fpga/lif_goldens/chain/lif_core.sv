@@ -1,9 +1,26 @@
 // A network of spiking layers on events (made by spikewright; its numbers are in the images).
 // Events in, 32 bits: [31:30] kind (event_pkg), [29:0] line. Events out, 64 bits: [63:62] kind,
 // [61:32] neuron, [31:0] number: 1 for a spike, the signed number of a readout's neuron.
+// Counters, and a way to start anew: registers over AXI4-Lite, see core_registers.
 module lif_core (
     input  logic clock,
     input  logic reset,  // synchronous, at any time
+    input  logic s_axi_awvalid,
+    output logic s_axi_awready,
+    input  logic [5:0] s_axi_awaddr,
+    input  logic s_axi_wvalid,
+    output logic s_axi_wready,
+    input  logic [31:0] s_axi_wdata,
+    output logic s_axi_bvalid,
+    input  logic s_axi_bready,
+    output logic [1:0] s_axi_bresp,
+    input  logic s_axi_arvalid,
+    output logic s_axi_arready,
+    input  logic [5:0] s_axi_araddr,
+    output logic s_axi_rvalid,
+    input  logic s_axi_rready,
+    output logic [31:0] s_axi_rdata,
+    output logic [1:0] s_axi_rresp,
     output logic s_axis_tready,
     input  logic s_axis_tvalid,
     /* verilator lint_off UNUSEDSIGNAL */  // lines need fewer bits
@@ -11,10 +28,41 @@ module lif_core (
     /* verilator lint_on UNUSEDSIGNAL */
     input  logic m_axis_tready,
     output logic m_axis_tvalid,
-    output logic [63:0] m_axis_tdata,
-    output logic [95:0] busy,      // clocks of work since reset, 32 bits a layer
-    output logic [95:0] saturated  // states cut to their range, likewise
+    output logic [63:0] m_axis_tdata
 );
+  logic [95:0] busy, saturated;  // 32 bits a layer
+  logic clear, anew, ready;
+
+  core_registers #(
+      .IDENTITY(32'h37f686dc),
+      .LAYERS(3)
+  ) registers (
+      .clock,
+      .reset,
+      .awvalid(s_axi_awvalid),
+      .awready(s_axi_awready),
+      .awaddr(s_axi_awaddr),
+      .wvalid(s_axi_wvalid),
+      .wready(s_axi_wready),
+      .wdata(s_axi_wdata),
+      .bvalid(s_axi_bvalid),
+      .bready(s_axi_bready),
+      .arvalid(s_axi_arvalid),
+      .arready(s_axi_arready),
+      .araddr(s_axi_araddr),
+      .rvalid(s_axi_rvalid),
+      .rready(s_axi_rready),
+      .rdata(s_axi_rdata),
+      .clear,
+      .busy,
+      .saturated
+  );
+  assign s_axi_bresp = 2'b00;
+  assign s_axi_rresp = 2'b00;
+
+  // Nothing is taken or told in the clock in which all is forgotten.
+  always_ff @(posedge clock) anew <= reset | clear;
+  assign s_axis_tready = ready & ~anew;
   logic ready_0, valid_0;
   logic [1:0] kind_0;
   logic [3:0] index_0;
@@ -23,9 +71,9 @@ module lif_core (
   /* verilator lint_on UNUSEDSIGNAL */
   layer_0 each_0 (
       .clock,
-      .reset,
-      .event_ready(s_axis_tready),
-      .event_valid(s_axis_tvalid),
+      .reset(anew),
+      .event_ready(ready),
+      .event_valid(s_axis_tvalid & ~anew),
       .event_data({s_axis_tdata[31:30], s_axis_tdata[3:0]}),
       .out_ready(ready_0),
       .out_valid(valid_0),
@@ -44,7 +92,7 @@ module lif_core (
   /* verilator lint_on UNUSEDSIGNAL */
   layer_1 each_1 (
       .clock,
-      .reset,
+      .reset(anew),
       .event_ready(ready_0),
       .event_valid(valid_0),
       .event_data({kind_0, index_0}),
@@ -63,7 +111,7 @@ module lif_core (
   logic signed [10:0] value_2;
   layer_2 each_2 (
       .clock,
-      .reset,
+      .reset(anew),
       .event_ready(ready_1),
       .event_valid(valid_1),
       .event_data({kind_1, index_1}),
@@ -76,6 +124,6 @@ module lif_core (
       .saturated(saturated[95:64])
   );
   assign ready_2 = m_axis_tready;
-  assign m_axis_tvalid = valid_2;
+  assign m_axis_tvalid = valid_2 & ~anew;
   assign m_axis_tdata = {kind_2, 30'(index_2), 32'(value_2)};
 endmodule

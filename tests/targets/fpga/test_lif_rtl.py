@@ -20,10 +20,13 @@ pytestmark = pytest.mark.slow
 DENSITIES = (0.0, 0.1, 0.5, 1.0)
 
 
+WAYS = pytest.mark.parametrize("streamed", [False, True], ids=["on chip", "streamed"])
+
+
 @functools.cache
-def case(name):
+def case(name, streamed=False):
     make, lanes = CASES[name]
-    return make(), Lanes(lanes, queue=4)
+    return make(), Lanes(lanes, queue=4, stream_weights=streamed)
 
 
 def same(network, lanes, x, traffic, by_register=False):
@@ -35,9 +38,9 @@ def same(network, lanes, x, traffic, by_register=False):
     return found
 
 
-def drawn(name):
+def drawn(name, streamed=False):
     """The hardware of a case with weights and inputs of several densities."""
-    network, lanes = case(name)
+    network, lanes = case(name, streamed)
     for seed, density in enumerate(DENSITIES):
         x = spikes(12, 3, network.inputs, density, seed) * network.spikes
         yield seed, thinned(network, 1 - density / 2, seed), lanes, x
@@ -55,18 +58,20 @@ def test_rtl_equals_the_network_clock_for_clock(name):
 
 
 @needs_verilator
+@WAYS
 @pytest.mark.parametrize("name", CASES)
-def test_gaps_and_back_pressure_change_nothing_but_the_wait(name):
-    for seed, network, lanes, x in drawn(name):
+def test_gaps_and_back_pressure_change_nothing_but_the_wait(name, streamed):
+    for seed, network, lanes, x in drawn(name, streamed):
         gap = (30, 60, 90)[seed % 3]
         found = same(network, lanes, x, Traffic(gap=gap, seed=seed))
         assert (found.clocks > found.busy[0] + len(x)).all()
 
 
 @needs_verilator
+@WAYS
 @pytest.mark.parametrize("name", CASES)
-def test_reset_in_the_middle_of_a_run_leaves_nothing_behind(name):
-    for seed, network, lanes, x in drawn(name):
+def test_reset_in_the_middle_of_a_run_leaves_nothing_behind(name, streamed):
+    for seed, network, lanes, x in drawn(name, streamed):
         clocks = int(busy_clocks(network, x, lanes)[0].sum())
         for part in (1, 7, clocks // 3, clocks // 2):
             for by_register in (False, True):
@@ -74,14 +79,16 @@ def test_reset_in_the_middle_of_a_run_leaves_nothing_behind(name):
 
 
 @needs_verilator
+@WAYS
 @pytest.mark.parametrize("name", CASES)
-def test_lint_finds_nothing(name):
-    assert lint(*case(name)) == ""
+def test_lint_finds_nothing(name, streamed):
+    assert lint(*case(name, streamed)) == ""
 
 
+@WAYS
 @pytest.mark.parametrize("tool", OTHER_TOOLS)
-def test_other_tools_read_the_source(tool, tmp_path):
-    network, lanes = case("chain")
+def test_other_tools_read_the_source(tool, streamed, tmp_path):
+    network, lanes = case("chain", streamed)
     emit(network, tmp_path, lanes)
     names = sorted(path.name for path in (tmp_path / "rtl").iterdir())
     modules = [f"rtl/{name}" for name in names if name != "event_pkg.sv"]

@@ -154,6 +154,7 @@ class OnLIFCore:
             "numbers": asdict(self.numbers),
             "lanes": list(self.lanes.of(network)),
             "queue": self.lanes.queue,
+            "stream_weights": self.lanes.stream_weights,
             "identity": f"{identity(network, self.lanes):08x}",
             "most_clocks": self.most_clocks,
             "clock_hz": self.clock,

@@ -33,8 +33,8 @@ def made(network: FixedNetwork, lanes: Lanes) -> dict[str, str]:
     texts: dict[str, str] = {}
     for n, (layer, each) in enumerate(zip(network.layers, lanes.of(network), strict=True)):
         texts[f"neuron_{n}.sv"] = neuron_text(layer, f"neuron_{n}")
-        texts[f"layer_{n}.sv"] = layer_text(layer, n, each, lanes.queue)
-    return texts | {"lif_core.sv": core_text(network, _identity(texts))}
+        texts[f"layer_{n}.sv"] = layer_text(layer, n, each, lanes)
+    return texts | {"lif_core.sv": core_text(network, lanes, _identity(texts))}
 
 
 def identity(network: FixedNetwork, lanes: Lanes) -> int:

@@ -17,12 +17,13 @@ KIND = 2
 def memory_bits(network: FixedNetwork, lanes: Lanes) -> Mapping[str, int]:
     """Bits of each kind of memory, lanes without a neuron included.
 
-    Queues are those before layers, and of a recurrent one also that of its own spikes.
+    Weights that come over a stream take none. Queues are those before layers, and of a recurrent
+    one also that of its own spikes.
     """
     found = Counter[str]()
     for layer, each in zip(network.layers, lanes.of(network), strict=True):
         slots = groups(layer, each) * each
-        found["weights"] += len(layer.rows) * slots * layer.bits
+        found["weights"] += 0 if lanes.stream_weights else len(layer.rows) * slots * layer.bits
         found["biases"] += slots * bias_bits(layer)
         found["sums"] += slots * sum_bits(layer)
         found["states"] += slots * state_bits(layer)

@@ -17,6 +17,8 @@ class Lanes:
     Args:
         lanes: neurons at once, for all layers or one number for each.
         queue: events that wait before a layer; a power of two.
+        stream_weights: whether weights come over streams, a row when a spike asks for it; else
+            they lie on the chip.
 
     Raises:
         ParameterError: a number out of range.
@@ -24,12 +26,18 @@ class Lanes:
 
     lanes: int | tuple[int, ...] = 8
     queue: int = 16
+    stream_weights: bool = False
 
     def __post_init__(self) -> None:
         given = (self.lanes,) if isinstance(self.lanes, int) else self.lanes
         if not given or min(given) < 1:
             raise ParameterError(
                 f"fpga.Lanes: lanes must be at least 1, got {self.lanes}. One works on all in turn."
+            )
+        if not isinstance(self.stream_weights, bool):
+            raise ParameterError(
+                f"fpga.Lanes: stream_weights must be True or False, got {self.stream_weights!r}. "
+                "Leave it out to keep them on the chip."
             )
         if self.queue < LEAST_QUEUE or self.queue & (self.queue - 1):
             raise ParameterError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from spikewright.targets.fpga.lif.lanes import Lanes
@@ -34,4 +35,4 @@ def lanes_of(given: Lanes | Mapping[str, Any] | None) -> Lanes:
     if isinstance(given, Lanes):
         return given
     made = made_of(Lanes, "lanes", given or {})
-    return made if isinstance(made.lanes, int) else Lanes(tuple(made.lanes), made.queue)
+    return made if isinstance(made.lanes, int) else replace(made, lanes=tuple(made.lanes))

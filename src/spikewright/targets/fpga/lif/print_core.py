@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from string import Template
 
+from spikewright.targets.fpga.lif.lanes import Lanes, groups
 from spikewright.targets.fpga.lif.network import FixedLayer, FixedNetwork
 from spikewright.targets.fpga.lif.print_neuron import bias_bits, state_bits, sum_bits, value_bits
 
@@ -12,7 +13,7 @@ _LAYER = Template("""\
 module layer_$n (
     input  logic clock,
     input  logic reset,
-    output logic event_ready,
+$ports    output logic event_ready,
     input  logic event_valid,
     input  logic [$event_top:0] event_data,  // {kind, index}
     input  logic out_ready,
@@ -23,6 +24,7 @@ module layer_$n (
     output logic [31:0] busy,
     output logic [31:0] saturated
 );
+$inside
   localparam integer LANES = $lanes, SUM = $sum, BIAS = $bias, STATE = $state, VALUE = $value;
 
   logic queue_valid, queue_ready;
@@ -53,6 +55,7 @@ module layer_$n (
       .LANES(LANES),
       .RECURRENT($recurrent),
       .READOUT($readout),
+      .STREAMED($streamed),
       .WEIGHT($weight),
       .SUM(SUM),
       .BIAS(BIAS),
@@ -64,6 +67,7 @@ module layer_$n (
   ) control (
       .clock,
       .reset,
+      .cold($cold),
       .event_ready(queue_ready),
       .event_valid(queue_valid),
       .event_kind(queued[$event_top:$index]),
@@ -75,6 +79,12 @@ module layer_$n (
       .lane_values(values),
       .lane_fires(fires),
       .lane_saturates(saturates),
+      .row_valid,
+      .row_ready($row_ready),
+      .row_data,
+      .word_valid($word_valid),
+      .word_ready,
+      .word_data($word_data),
       .out_ready,
       .out_valid,
       .out_kind,
@@ -98,12 +108,7 @@ module layer_$n (
 endmodule
 """)
 
-_CORE = Template("""\
-// A network of spiking layers on events (made by spikewright; its numbers are in the images).
-// Events in, 32 bits: [31:30] kind (event_pkg), [29:0] line. Events out, 64 bits: [63:62] kind,
-// [61:32] neuron, [31:0] number: 1 for a spike, the signed number of a readout's neuron.
-// Counters, and a way to start anew: registers over AXI4-Lite, see core_registers.
-module lif_core (
+_PORTS = Template("""\
     input  logic clock,
     input  logic reset,  // synchronous, at any time
     input  logic s_axi_awvalid,
@@ -130,7 +135,15 @@ module lif_core (
     input  logic m_axis_tready,
     output logic m_axis_tvalid,
     output logic [63:0] m_axis_tdata
-);
+""")
+
+_CORE = Template("""\
+// A network of spiking layers on events (made by spikewright; its numbers are in the images).
+// Events in, 32 bits: [31:30] kind (event_pkg), [29:0] line. Events out, 64 bits: [63:62] kind,
+// [61:32] neuron, [31:0] number: 1 for a spike, the signed number of a readout's neuron.
+// Counters, and a way to start anew: registers over AXI4-Lite, see core_registers.
+module lif_core (
+$streams$ports);
   logic [$counters:0] busy, saturated;  // 32 bits a layer
   logic clear, anew, ready;
 
@@ -177,7 +190,7 @@ $before  logic signed [$value_top:0] value_$n;
 $after  layer_$n each_$n (
       .clock,
       .reset(anew),
-      .event_ready($event_ready),
+$streams      .event_ready($event_ready),
       .event_valid($event_valid),
       .event_data($event_data),
       .out_ready($out_ready),
@@ -196,38 +209,92 @@ def index_bits(count: int) -> int:
     return max((count - 1).bit_length(), 1)
 
 
-def layer_text(layer: FixedLayer, n: int, lanes: int, queue: int) -> str:
-    """``layer_<n>.sv``, whose neurons are of the module ``neuron_<n>``."""
+_LAYER_STREAMS = """\
+    input  logic cold,  // reset by the wire, of which who sends weights knows
+    output logic row_valid,
+    input  logic row_ready,
+    output logic [31:0] row_data,
+    input  logic word_valid,
+    output logic word_ready,
+    input  logic [{top}:0] word_data,
+"""
+_NO_STREAMS = """\
+  /* verilator lint_off UNUSEDSIGNAL */  // of weights over a stream
+  logic row_valid, word_ready;
+  logic [31:0] row_data;
+  /* verilator lint_on UNUSEDSIGNAL */
+"""
+_CORE_STREAMS = Template("""\
+    output logic m_axis_row_${n}_tvalid,  // asks for a row of weights of layer $n
+    input  logic m_axis_row_${n}_tready,
+    output logic [31:0] m_axis_row_${n}_tdata,
+    input  logic s_axis_weight_${n}_tvalid,  // the $groups words of that row
+    output logic s_axis_weight_${n}_tready,
+    input  logic [$top:0] s_axis_weight_${n}_tdata,
+""")
+_STREAMS = Template("""\
+      .cold(reset),
+      .row_valid(m_axis_row_${n}_tvalid),
+      .row_ready(m_axis_row_${n}_tready),
+      .row_data(m_axis_row_${n}_tdata),
+      .word_valid(s_axis_weight_${n}_tvalid),
+      .word_ready(s_axis_weight_${n}_tready),
+      .word_data(s_axis_weight_${n}_tdata),
+""")
+
+
+def layer_text(layer: FixedLayer, n: int, lanes: int, chosen: Lanes) -> str:
+    """``layer_<n>.sv``, whose neurons are of the module ``neuron_<n>``.
+
+    Args:
+        lanes: of this layer.
+    """
+    streamed = chosen.stream_weights
+    row_ready, word_valid = ("row_ready", "word_valid") if streamed else ("1'b0", "1'b0")
     inputs = layer.weight.shape[0]
     index, value = index_bits(inputs), value_bits(layer)
     initial = 0
     for field in reversed(layer.step.fields):
         initial = initial << field.bits | field.initial % 2**field.bits
     return _LAYER.substitute(
-        name=layer.name, n=n, lanes=lanes, queue=queue, inputs=inputs, neurons=layer.neurons,
+        name=layer.name, n=n, lanes=lanes, inputs=inputs, neurons=layer.neurons,
         recurrent=int(layer.back is not None), readout=int(not layer.spiking),
         weight=layer.bits, sum=sum_bits(layer), bias=bias_bits(layer),
         state=state_bits(layer), value=value, value_top=value - 1, initial=f"{initial:x}",
         index=index, index_top=index - 1, event_bits=index + 2, event_top=index + 1,
-        out_top=index_bits(layer.neurons) - 1,
+        out_top=index_bits(layer.neurons) - 1, queue=chosen.queue, streamed=int(streamed),
+        ports=_LAYER_STREAMS.format(top=lanes * layer.bits - 1) if streamed else "",
+        inside="" if streamed else _NO_STREAMS, cold="cold" if streamed else "1'b0",
+        row_ready=row_ready, word_valid=word_valid,
+        word_data="word_data" if streamed else f"{lanes * layer.bits}'d0",
     )  # fmt: skip
 
 
-def core_text(network: FixedNetwork, identity: int) -> str:
+def core_text(network: FixedNetwork, chosen: Lanes, identity: int) -> str:
     """``lif_core.sv``.
 
     Args:
         identity: what a register tells.
     """
     last = len(network.layers) - 1
-    layers = [_instance(network, n) for n in range(last + 1)]
+    layers = [_instance(network, n, chosen.stream_weights) for n in range(last + 1)]
+    streams = [
+        _CORE_STREAMS.substitute(n=n, top=each * layer.bits - 1, groups=groups(layer, each))
+        for n, (layer, each) in enumerate(zip(network.layers, chosen.of(network), strict=True))
+        if chosen.stream_weights
+    ]
     return _CORE.substitute(
         counters=32 * len(layers) - 1, layers="\n".join(layers), last=last, count=len(layers),
-        identity=f"{identity:08x}", address=(15 + 8 * len(layers)).bit_length() - 1,
+        streams="".join(streams), ports=ports_text(network), identity=f"{identity:08x}",
     )  # fmt: skip
 
 
-def _instance(network: FixedNetwork, n: int) -> str:
+def ports_text(network: FixedNetwork) -> str:
+    """Ports of a core whose weights lie on the chip."""
+    return _PORTS.substitute(address=(15 + 8 * len(network.layers)).bit_length() - 1)
+
+
+def _instance(network: FixedNetwork, n: int, streamed: bool) -> str:
     layer, is_last = network.layers[n], n + 1 == len(network.layers)
     line = index_bits(network.inputs) - 1
     lint = "  /* verilator lint_{} UNUSEDSIGNAL */{}\n"
@@ -240,6 +307,7 @@ def _instance(network: FixedNetwork, n: int) -> str:
         event_data=f"{{kind_{n - 1}, index_{n - 1}}}" if n
         else f"{{s_axis_tdata[31:30], s_axis_tdata[{line}:0]}}",
         out_ready=f"ready_{n}", top=32 * n + 31, low=32 * n,
+        streams=_STREAMS.substitute(n=n) if streamed else "",
     ) + _joined(n, is_last)  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from spikewright.errors import ProgramError
 from spikewright.targets.fpga.lif.emit import identity, images, made, sources
 from spikewright.targets.fpga.lif.lanes import Lanes
 from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
+from spikewright.targets.fpga.lif.print_bench import bench_text
 from spikewright.targets.fpga.run_tool import ask_tool
 from spikewright.targets.fpga.verilator import (
     COMPILED,
@@ -23,6 +24,7 @@ from spikewright.targets.fpga.verilator import (
 )
 
 TESTBENCH = Path(__file__).parent.parent / "bench" / "lif_testbench.cpp"
+HOST = TESTBENCH.with_name("weight_host.sv")
 FLAGS = (*COMPILED, "--x-assign", "unique")
 SPIKE, STEP, FRESH = 0, 1, 2
 """Kinds of events, as in ``event_pkg.sv``."""
@@ -71,7 +73,8 @@ def simulate(
         facts = [len(network.layers), identity(network, chosen)]
         commands = _commands(events, facts, traffic or Traffic(), by_register)
         (place / "commands").write_text(commands)
-        said = ask_tool([str(simulator), "commands"], place)
+        gap = (traffic or Traffic()).gap
+        said = ask_tool([str(simulator), "commands", f"+weight_gap={gap}"], place)
     return _read(said, network, len(events))
 
 
@@ -88,20 +91,30 @@ def lint(network: FixedNetwork, lanes: Lanes | None = None) -> str:
 def build(network: FixedNetwork, lanes: Lanes) -> Path:
     """The simulator for a core; made if it is not in the cache. Images are read when it runs."""
     given = [repr(sorted(made(network, lanes).items())).encode()]
-    given += [path.read_bytes() for path in (*sources(), TESTBENCH, HEADER)]
+    given += [path.read_bytes() for path in (*sources(), TESTBENCH, HEADER, HOST)]
+    given += [bench_text(network, lanes).encode()] if lanes.stream_weights else []
 
     def arguments(folder: Path) -> list[str]:
-        return [*_arguments(network, lanes, folder), str(TESTBENCH)]
+        if not lanes.stream_weights:
+            return [*_arguments(network, lanes, folder), str(TESTBENCH)]
+        bench = folder / "lif_bench.sv"
+        bench.write_text(bench_text(network, lanes))
+        files = [*_written(network, lanes, folder), str(HOST), str(bench), str(TESTBENCH)]
+        return ["--top-module", "lif_bench", "--prefix", "Vlif_core", *files]
 
     return kept_simulator("Vlif_core", FLAGS, given, arguments)
 
 
 def _arguments(network: FixedNetwork, lanes: Lanes, folder: Path) -> list[str]:
+    return ["--top-module", "lif_core", *_written(network, lanes, folder)]
+
+
+def _written(network: FixedNetwork, lanes: Lanes, folder: Path) -> list[str]:
     files = [str(path) for path in sources()]
     for name, text in made(network, lanes).items():
         (folder / name).write_text(text)
         files.append(str(folder / name))
-    return ["--top-module", "lif_core", *files]
+    return files
 
 
 def _commands(events: Whole, facts: list[int], traffic: Traffic, by_register: bool) -> str:

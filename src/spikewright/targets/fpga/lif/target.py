@@ -36,7 +36,7 @@ WAYS = {
     "spikes": "Allow more with numbers={'spikes': ...}; other numbers must be encoded as spikes.",
     "lines": "Use smaller layers.",
     "readout": "Use fewer bits for the membrane.",
-    "memory": "Use smaller layers, fewer bits for weights or states, or raise memory.",
+    "memory": "Use smaller layers, fewer bits, lanes={'stream_weights': True}, or raise memory.",
     "cycles": "Use more lanes, smaller layers, or raise cycles.",
 }
 
@@ -47,7 +47,8 @@ class LIFCore:
 
     Args:
         numbers: bits of weights, states and coefficients, a `FixedPoint` or its fields by name.
-        lanes: neurons at once and length of the queues, a `Lanes` or its fields by name.
+        lanes: neurons at once, length of the queues and where weights are, a `Lanes` or its
+            fields by name.
         clock: Hz, for times.
         memory: most bits of memory on the chip; ``None`` sets no limit.
         cycles: most clocks a step may take, whatever comes, likewise.
@@ -56,7 +57,7 @@ class LIFCore:
         ParameterError: an option is out of range.
 
     >>> LIFCore(numbers={"weight": 6}, lanes={"lanes": [4, 2]}).options["lanes"]
-    {'lanes': [4, 2], 'queue': 16}
+    {'lanes': [4, 2], 'queue': 16, 'stream_weights': False}
     """
 
     numbers: FixedPoint | Mapping[str, Any] | None = None
@@ -116,7 +117,7 @@ class LIFCore:
         many = lanes.lanes if isinstance(lanes.lanes, int) else list(lanes.lanes)
         return {
             "numbers": asdict(self.formats),
-            "lanes": {"lanes": many, "queue": lanes.queue},
+            "lanes": asdict(lanes) | {"lanes": many},
             "clock": self.clock,
             "memory": self.memory,
             "cycles": self.cycles,

@@ -13,6 +13,11 @@ module layer_1 (
     output logic [31:0] busy,
     output logic [31:0] saturated
 );
+  /* verilator lint_off UNUSEDSIGNAL */  // of weights over a stream
+  logic row_valid, word_ready;
+  logic [31:0] row_data;
+  /* verilator lint_on UNUSEDSIGNAL */
+
   localparam integer LANES = 3, SUM = 9, BIAS = 3, STATE = 14, VALUE = 2;
 
   logic queue_valid, queue_ready;
@@ -43,6 +48,7 @@ module layer_1 (
       .LANES(LANES),
       .RECURRENT(1),
       .READOUT(0),
+      .STREAMED(0),
       .WEIGHT(6),
       .SUM(SUM),
       .BIAS(BIAS),
@@ -54,6 +60,7 @@ module layer_1 (
   ) control (
       .clock,
       .reset,
+      .cold(1'b0),
       .event_ready(queue_ready),
       .event_valid(queue_valid),
       .event_kind(queued[5:4]),
@@ -65,6 +72,12 @@ module layer_1 (
       .lane_values(values),
       .lane_fires(fires),
       .lane_saturates(saturates),
+      .row_valid,
+      .row_ready(1'b0),
+      .row_data,
+      .word_valid(1'b0),
+      .word_ready,
+      .word_data(18'd0),
       .out_ready,
       .out_valid,
       .out_kind,

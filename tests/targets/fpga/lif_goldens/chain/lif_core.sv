@@ -34,7 +34,7 @@ module lif_core (
   logic clear, anew, ready;
 
   core_registers #(
-      .IDENTITY(32'h37f686dc),
+      .IDENTITY(32'h9333f68c),
       .LAYERS(3)
   ) registers (
       .clock,

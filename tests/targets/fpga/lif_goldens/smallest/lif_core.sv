@@ -34,7 +34,7 @@ module lif_core (
   logic clear, anew, ready;
 
   core_registers #(
-      .IDENTITY(32'hf00806c3),
+      .IDENTITY(32'h2df85ca2),
       .LAYERS(1)
   ) registers (
       .clock,

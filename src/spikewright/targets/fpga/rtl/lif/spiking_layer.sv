@@ -18,6 +18,7 @@ module spiking_layer #(
     parameter integer LANES = 1,
     parameter integer RECURRENT = 0,  // 1: its spikes come back one step later
     parameter integer READOUT = 0,    // 1: every neuron hands out a number in every step
+    parameter integer STREAMED = 0,   // 1: weights come over a stream, see row_stream
     parameter integer WEIGHT = 8,     // bits of a weight
     parameter integer SUM = 12,       // bits of a sum of weights, which cannot overflow
     parameter integer BIAS = 12,      // bits of a bias
@@ -31,6 +32,7 @@ module spiking_layer #(
 ) (
     input  logic                   clock,
     input  logic                   reset,
+    input  logic                   cold,  // reset by the wire: who sends weights forgets as well
     output logic                   event_ready,
     input  logic                   event_valid,
     input  logic [            1:0] event_kind,
@@ -42,6 +44,12 @@ module spiking_layer #(
     input  logic [LANES*VALUE-1:0] lane_values,
     input  logic [      LANES-1:0] lane_fires,
     input  logic [      LANES-1:0] lane_saturates,
+    output logic                   row_valid,
+    input  logic                   row_ready,
+    output logic [           31:0] row_data,
+    input  logic                   word_valid,
+    output logic                   word_ready,
+    input  logic [LANES*WEIGHT-1:0] word_data,
     input  logic                   out_ready,
     output logic                   out_valid,
     output logic [            1:0] out_kind,
@@ -64,9 +72,10 @@ module spiking_layer #(
   logic [GROUP-1:0] group;
   logic [1:0] marker;  // the STEP or FRESH at work
   logic last_group, hears, own_valid, take_own, take, spike, filling;
+  logic free, arrives;  // of weights over a stream: none of a forgotten row comes; a word came
 
   assign last_group = group == GROUP'(GROUPS - 1);
-  assign hears = (state == LISTEN) | ((state == ADD) & last_group);
+  assign hears = ((state == LISTEN) & free) | ((state == ADD) & last_group & arrives);
   assign take_own = hears & own_valid;
   assign event_ready = hears & ~own_valid;
   assign take = event_ready & event_valid;
@@ -98,23 +107,55 @@ module spiking_layer #(
     assign own_index = '0;
   end
 
-  // Weights of the next event: the row is multiplied out when the event is taken.
-  logic [WORD-1:0] row, first_word, weight_index;
+  // Weights of the next event: the row is known when the event is taken.
+  logic [WORD-1:0] row;
   logic [LANES*WEIGHT-1:0] weights;
 
   assign row = own_valid ? WORD'(INPUTS) + WORD'(own_index) : WORD'(event_index);
-  assign weight_index = first_word + WORD'(group);
-  always_ff @(posedge clock) if (spike) first_word <= row * WORD'(GROUPS);
 
-  image_memory #(
-      .WIDTH(LANES * WEIGHT),
-      .DEPTH(WORDS),
-      .IMAGE(WEIGHTS)
-  ) weight_memory (
-      .clock,
-      .index(weight_index),
-      .data (weights)
-  );
+  if (STREAMED != 0) begin : outside
+    row_stream #(
+        .WIDTH(LANES * WEIGHT),
+        .WORDS(GROUPS)
+    ) rows (
+        .clock,
+        .reset(cold),
+        .anew(reset),
+        .ask(spike),
+        .row(32'(row)),
+        .free,
+        .take(state == ADD),
+        .arrives,
+        .weights,
+        .row_valid,
+        .row_ready,
+        .row_data,
+        .word_valid,
+        .word_ready,
+        .word_data
+    );
+  end else begin : on_chip
+    logic [WORD-1:0] first_word, weight_index;
+    assign weight_index = first_word + WORD'(group);
+    always_ff @(posedge clock) if (spike) first_word <= row * WORD'(GROUPS);
+
+    image_memory #(
+        .WIDTH(LANES * WEIGHT),
+        .DEPTH(WORDS),
+        .IMAGE(WEIGHTS)
+    ) weight_memory (
+        .clock,
+        .index(weight_index),
+        .data (weights)
+    );
+    assign free = 1'b1;
+    assign arrives = 1'b1;
+    assign row_valid = 1'b0;
+    assign row_data = '0;
+    assign word_ready = 1'b0;
+    logic unused;
+    assign unused = &{1'b0, cold, row_ready, word_valid, word_data};
+  end
 
   // One group's sums are read, added to and written in the clock after its weights were asked for.
   logic adding, keeping;
@@ -122,7 +163,7 @@ module spiking_layer #(
   logic [LANES*SUM-1:0] sums, added;
 
   always_ff @(posedge clock) begin
-    adding <= (state == ADD) & ~reset;
+    adding <= (state == ADD) & arrives & ~reset;
     adding_group <= group;
   end
   assign keeping = state == KEEP;
@@ -221,7 +262,7 @@ module spiking_layer #(
           group <= group + GROUP'(1);
           if (last_group) state <= marker == event_pkg::FRESH ? TELL : LISTEN;
         end
-        ADD: group <= group + GROUP'(1);
+        ADD: if (arrives) group <= group + GROUP'(1);
         SETTLE: begin
           group <= '0;
           state <= marker == event_pkg::FRESH ? FILL : LOAD;
@@ -249,7 +290,7 @@ module spiking_layer #(
   end
 
   logic idle;
-  assign idle = (state == LISTEN) | (out_valid & ~out_ready) |
+  assign idle = (state == LISTEN) | (out_valid & ~out_ready) | ((state == ADD) & ~arrives) |
       (filling & (marker != event_pkg::FRESH));
   always_ff @(posedge clock) begin
     if (reset) begin

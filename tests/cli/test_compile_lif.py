@@ -65,11 +65,17 @@ def test_lanes_are_those_that_are_asked_for(
     where = ("compile", tmp_path / "program", "-o", tmp_path / "out")
     done = call(*where, "--lanes", 1, "--target", "fpga-lif")
     assert done.exit_code == 0, done.stderr
+    assert "m_axis_row" not in files(tmp_path / "out")["lif_core.sv"]
     artefact: Any = program.artefact
     expected = images(artefact.network, Lanes(1, 8))
     assert {name: files(tmp_path / "out")[name] for name in expected} == expected
+    done = call(*where, "--stream-weights")
+    assert done.exit_code == 0, done.stderr
+    assert "m_axis_row_1_tvalid" in files(tmp_path / "out")["lif_core.sv"]
+    assert "none on the chip" in done.stdout
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["lanes"] == [3, 2]
     for given, words in (
-        (("--units", 3, "--keep-weights"), "must be lanes and clock, got units, stream-weights"),
+        (("--units", 3, "--keep-kernels"), "stream-weights and clock, got units, stream-kernels"),
         (("--lanes", 0), "lanes must be at least 1, got 0"),
         (("--target", "fpga"), "must be that of"),
     ):

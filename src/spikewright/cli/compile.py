@@ -52,7 +52,7 @@ Weights = Annotated[
     bool | None,
     typer.Option(
         "--stream-weights/--keep-weights",
-        help="Weights of linear layers come over a stream, or lie on the chip.",
+        help="Weights of linear and spiking layers come over a stream, or lie on the chip.",
     ),
 ]
 Clock = Annotated[float | None, typer.Option(help="Clock that times are for, Hz.")]

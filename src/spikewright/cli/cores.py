@@ -10,6 +10,7 @@ from typing import Any
 from spikewright.cli.screen import pairs
 from spikewright.errors import CompileError
 
+HARDWARE = ("lanes", "stream_weights")
 NOTE = "clocks and ms are those of a step in which all lines and all neurons spike"
 
 
@@ -28,11 +29,11 @@ def on_core(artefact: Any, given: Mapping[str, Any], clock: float | None) -> Any
     """
     from spikewright.targets.fpga.lif.target import LIFCore
 
-    others = [name.replace("_", "-") for name in given if name != "lanes"]
+    others = [name.replace("_", "-") for name in given if name not in HARDWARE]
     if others:
         raise CompileError(
-            f"spikewright compile: options for spiking layers must be lanes and clock, got "
-            f"{', '.join(others)}. Leave {'it' if len(others) == 1 else 'them'} out."
+            "spikewright compile: options for spiking layers must be lanes, stream-weights and "
+            f"clock, got {', '.join(others)}. Leave {'it' if len(others) == 1 else 'them'} out."
         )
     lanes = replace(artefact.lanes, **given)
     wanted = LIFCore(lanes=lanes, clock=artefact.clock if clock is None else clock)
@@ -52,6 +53,6 @@ def figures(artefact: Any, place: Path) -> Any:
     grid.add_row("clocks", f"[bold]{found['most_clocks']:,}[/] a step at most, whatever comes")
     grid.add_row("step", f"{format_seconds(found['seconds'])} at most at {at}")
     for name, bits in found["memory_bits"].items():
-        grid.add_row(f"memory of {name}", f"{bits:,} bits")
+        grid.add_row(f"memory of {name}", f"{bits:,} bits" if bits else "none on the chip")
     grid.add_row("files", f"[bold]{place}[/]")
     return grid

@@ -122,6 +122,9 @@ def test_clocks_and_memory_by_hand() -> None:
     assert memory["states"] == 12 * (14 + 3) + 4 * 14  # 0 to 2 steps of silence, and a sign
     assert memory["queues"] == 8 * (2 + 4) + 16 * 4 + 8 * (2 + 4)
     assert program.used["memory"] == sum(memory.values())
+    streamed = artefact.on(Lanes((4, 2), 8, stream_weights=True), 1e8)
+    assert streamed.memory == {**memory, "weights": 0}
+    assert streamed.summary()["identity"] != artefact.summary()["identity"]
     busiest = artefact.cycles(x).max(0).mean()
     assert program.cost.seconds == pytest.approx(busiest / 50e6)
     assert f"{artefact.most_clocks:,} a step" in str(program)
@@ -247,6 +250,7 @@ def test_what_belongs_to_the_other_accelerator_is_sent_there() -> None:
         ({"numbers": {"wieght": 4}}, "numbers must have known fields, got 'wieght'.*'weight'"),
         ({"numbers": {"weight": 99}}, "weight must be a whole number from 2 to 16, got 99"),
         ({"lanes": {"lanes": [2, "x"]}}, "lanes must be of numbers and words"),
+        ({"lanes": {"stream_weights": 1}}, "stream_weights must be True or False, got 1"),
         ({"lanes": 3}, "lanes must be its class or fields by name, got int"),
         ({"clock": 0}, "clock must be above 0 Hz and finite, got 0"),
         ({"memory": 0.5}, "memory must be None or whole, got 0.5"),

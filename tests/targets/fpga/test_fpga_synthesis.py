@@ -19,6 +19,7 @@ from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.emit import emit
 from spikewright.targets.fpga.integer import INPUT, Dense, IntegerNetwork, Stage
 from spikewright.targets.fpga.lif.emit import emit as emit_core
+from spikewright.targets.fpga.lif.lanes import Lanes
 from spikewright.targets.fpga.synthesis.cells import counted, read_report, read_statistics
 from spikewright.targets.fpga.synthesis.ecp5 import Ecp5, without_idle_streams
 from spikewright.targets.fpga.synthesis.result import KINDS, Synthesis, load
@@ -276,6 +277,16 @@ def test_yosys_synthesises_a_small_accelerator(design: Path) -> None:
     assert 300 < found.resources["lut"] < 1500
     assert 300 < found.resources["ff"] < 800
     assert found.resources["carry"] > 20
+
+
+@pytest.mark.slow
+@needs(YOSYS)
+def test_yosys_synthesises_a_small_core(tmp_path: Path) -> None:
+    made, lanes = CASES["single"]
+    found = synthesise(emit_core(made(), tmp_path / "core", Lanes(lanes)), Xilinx())
+    # By hand: two counters of 32 bits, what is read of them, and a neuron of each lane.
+    assert 100 < found.resources["ff"] < 500
+    assert 150 < found.resources["lut"] < 1200
 
 
 @pytest.mark.slow

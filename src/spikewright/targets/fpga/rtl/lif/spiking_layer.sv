@@ -3,7 +3,7 @@
 //
 //   LISTEN takes an event: the layer's own spikes of the step before first, then the input's.
 //   SPIKE  ADD: one row of weights is added to the sums of all neurons, one group a clock; the last
-//          clock takes the next event.
+//          clock takes the next event. Weights over a stream are added as they come.
 //   STEP   SETTLE -> { LOAD -> WORK -> KEEP -> EMIT per spike } per group -> TELL
 //   FRESH  SETTLE -> { FILL } per group -> TELL
 //

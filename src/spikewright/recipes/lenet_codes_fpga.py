@@ -87,7 +87,7 @@ class LeNetCodesFPGA(LeNetFPGA):
             Hardware(units=settings.units, linear=settings.linear),
             Hardware(units=settings.larger_units, linear=settings.larger_linear),
             settings.part,
-            range(1, 1 + settings.placements),
+            settings.placements,
             folder / "designs",
             _say if progress else None,
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,7 +69,7 @@ class Through:
         hardware: of both accelerators, but for the code.
         larger: of another radix accelerator, which is to take no more than the rate-coded one.
         part: of the ECP5.
-        seeds: of placements.
+        placements: of which the median clock counts.
         folder: for sources, logs and results; a second call takes those up.
         progress: called with lines about where the tools are.
     """
@@ -78,7 +77,7 @@ class Through:
     hardware: Hardware
     larger: Hardware
     part: str
-    seeds: Sequence[int]
+    placements: int
     folder: Path
     progress: Report | None = None
 
@@ -164,8 +163,8 @@ def _quantities(
     activity = count_activity(program, q)
     sizes = f"{hardware.units}x{hardware.linear}"
     place = emit(program, how.folder / f"T{network.bits}-{hardware.code}-{sizes}")
-    flows = [Ecp5(part=how.part, seed=seed) for seed in how.seeds]
-    placed = [synthesise(place, flow, progress=how.progress) for flow in flows]
+    flow = Ecp5(how.part, placements=how.placements)
+    placed = synthesise(place, flow, progress=how.progress)
     counted = synthesise(place, Xilinx(), progress=how.progress)
     return {
         STEPS: float(program.dimensions.planes(network.bits)),
@@ -173,7 +172,7 @@ def _quantities(
         LINEAR: float(hardware.linear),
         CLOCKS: float(activity.cycles),
         **_taken("7-series", counted),
-        **_taken("ECP5", placed[0]),
+        **_taken("ECP5", placed),
         **_speed(placed, activity),
     }
 
@@ -182,18 +181,17 @@ def _taken(chip: str, made: Synthesis) -> dict[str, float]:
     return {f"{chip}: {shown}": float(made.resources[kind]) for kind, shown in KINDS.items()}
 
 
-def _speed(placed: Sequence[Synthesis], activity: Activity) -> dict[str, float]:
+def _speed(placed: Synthesis, activity: Activity) -> dict[str, float]:
     """The clock, what follows of it, and what the model says of energy."""
-    clocks = [made.fmax for made in placed if made.fmax is not None]
-    middle = statistics.median(clocks)
-    latency = activity.cycles / (1e6 * middle)
+    assert placed.fmax is not None
+    latency = activity.cycles / (1e6 * placed.fmax)
     joule = sum(energy(activity).values())
     return {
-        MEDIAN: middle,
-        LOWEST: min(clocks),
-        HIGHEST: max(clocks),
+        MEDIAN: placed.fmax,
+        LOWEST: min(placed.clocks),
+        HIGHEST: max(placed.clocks),
         LATENCY: 1e3 * latency,
-        LUT_SECONDS: placed[0].resources["lut"] * latency,
+        LUT_SECONDS: placed.resources["lut"] * latency,
         ADDITIONS: activity.additions + activity.doublings + activity.roundings,
         MEMORY: activity.read_bits + activity.written_bits,
         ENERGY: 1e6 * joule,

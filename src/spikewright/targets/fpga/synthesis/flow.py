@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spikewright.errors import ProgramError
@@ -29,12 +29,14 @@ class Job:
         name: of the way, which files are called after.
         patience: seconds after which a tool counts as hung.
         progress: called with lines about where it is.
+        logs: of the tools that it ran, in their order.
     """
 
     design: Path
     name: str
     patience: float
     progress: Report | None = None
+    logs: list[Path] = field(default_factory=list[Path])
 
     @property
     def top(self) -> str:
@@ -51,10 +53,11 @@ class Job:
 
     def run(self, tool: str, command: Sequence[str], headline: re.Pattern[str]) -> None:
         """See `run_tool`."""
+        self.logs.append(self.log(tool))
         run_tool(
             command,
             self.design,
-            self.log(tool),
+            self.logs[-1],
             patience=self.patience,
             headline=headline,
             progress=self.progress,

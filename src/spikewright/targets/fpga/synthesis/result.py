@@ -25,8 +25,9 @@ class Synthesis:
             18 kbit on ECP5.
         available: of the device, likewise; empty where no device was chosen.
         cells: by the tools' own names.
-        fmax: highest clock, MHz, by static timing after place and route; ``None`` where nothing
-            was placed.
+        fmax: highest clock, MHz, by static timing after place and route, the median of several
+            placements; ``None`` where nothing was placed.
+        clocks: of each placement.
         seconds: that it took.
         logs: the tools' own words, one file for each.
         key: of sources, tools and options.
@@ -46,6 +47,7 @@ class Synthesis:
     fmax: float | None = None
     available: Mapping[str, float] = field(default_factory=dict[str, float])
     cells: Mapping[str, int] = field(default_factory=dict[str, int])
+    clocks: tuple[float, ...] = ()
 
     def save(self, path: Path) -> None:
         """As JSON."""
@@ -58,6 +60,7 @@ def load(path: Path, key: str) -> Synthesis | None:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
         if values["key"] != key or {each.name for each in fields(Synthesis)} != set(values):
             return None
-        return Synthesis(**values | {"logs": tuple(values["logs"])})
+        lists = {name: tuple(values[name]) for name in ("logs", "clocks")}
+        return Synthesis(**values | lists)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -73,7 +73,7 @@ def _run(job: Job, flow: Xilinx | Ecp5, versions: dict[str, str], key: str) -> S
         version=" + ".join(versions.values()),
         device=flow.device,
         seconds=round(time.monotonic() - begun, 1),
-        logs=tuple(str(job.log(name)) for name in versions),
+        logs=tuple(map(str, job.logs)),
         key=key,
         **found,
     )

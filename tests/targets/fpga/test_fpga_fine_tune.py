@@ -153,3 +153,9 @@ def test_training_beyond_the_accumulator_is_refused_with_the_fix(
     model.bound()
     with pytest.raises(CompileError, match=f"accumulators of {bits} bits"):
         model.quantised()
+
+
+def test_a_network_that_is_not_quantised_is_refused() -> None:
+    x, module = torch.rand(4, 3), torch.nn.Linear(3, 2)
+    with pytest.raises(ParameterError, match=r"got Linear. Pass convert\(module, inputs\)"):
+        fine_tune(module, x, torch.zeros(4, dtype=torch.int64))  # pyright: ignore

@@ -260,3 +260,31 @@ def test_sums_that_a_relu_and_another_layer_read_are_refused() -> None:
 
     with pytest.raises(CompileError, match="the values of 'line' that 'add' reads as well"):
         convert(Both(), torch.rand(5, 3))
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (nn.Linear(3, 2, device="meta"), r"got 'weight' on the meta device. Use module.to_empty"),
+        (nn.Sequential(nn.LazyLinear(2)), "got '0.weight' of a lazy layer .* Call the module on"),
+    ],
+    ids=["meta", "lazy"],
+)
+def test_modules_without_weights_or_code_are_refused(module: nn.Module, said: str) -> None:
+    with pytest.raises(CompileError, match=said):
+        from_module(module, torch.rand(5, 3))
+
+
+def test_inputs_of_another_shape_are_refused_and_nothing_is_logged(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(CompileError, match=r"must run on \(5, 4\)"):
+        from_module(nn.Linear(3, 2), torch.rand(5, 4))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*:DeprecationWarning")
+def test_a_traced_module_is_refused() -> None:
+    traced = torch.jit.trace(nn.Linear(3, 2), torch.rand(1, 3))
+    with pytest.raises(CompileError, match="Pass the module that was scripted or traced"):
+        from_module(traced, torch.rand(5, 3))  # pyright: ignore[reportArgumentType]

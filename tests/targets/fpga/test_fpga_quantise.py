@@ -338,3 +338,16 @@ def test_data_without_samples_or_with_labels_is_refused() -> None:
         convert(nn.Linear(4, 2), labelled)  # pyright: ignore[reportArgumentType]
     with pytest.raises(CompileError, match="batches of tensors, got list"):
         convert(nn.Linear(4, 2), [torch.rand(3, 4), [1.0]])  # pyright: ignore[reportArgumentType]
+
+
+def test_a_bias_that_no_margin_holds_has_a_way_out_that_works() -> None:
+    module = nn.Linear(3, 2)
+    nn.init.constant_(module.weight, 1e-14)
+    nn.init.ones_(module.bias)
+    x = torch.rand(5, 3)
+    with pytest.raises(CompileError, match=r"layer '_' needs a bias .* Set its weights to 0"):
+        convert(module, x)
+    nn.init.zeros_(module.weight)
+    made = convert(module, x, {"bits": 3})
+    out = made.network.run(encode(made.network, x)) * made.network.stages[-1].scale
+    torch.testing.assert_close(out, torch.ones(5, 2), rtol=0.02, atol=0)

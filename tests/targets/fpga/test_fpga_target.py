@@ -221,7 +221,7 @@ def test_a_network_of_our_layers_compiles_as_its_twin_of_relus() -> None:
     [
         (torch.rand(0, 2), "not empty"),
         (torch.tensor([[float("nan"), 0.0]]), "finite"),
-        ([[0.5, 0.5]], "a tensor or a data set, got list"),
+        ([[0.5, 0.5]], "batches of calibration must be tensors of one shape, .* got float"),
         (torch.tensor([[-0.5, 0.5]]), "0 or more"),
     ],
 )

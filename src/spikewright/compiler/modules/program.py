@@ -58,11 +58,13 @@ class ModuleProgram(Program):
                 "nothing. Leave it out."
             )
         right = given.ndim > 1 and given.shape[1:].numel() == torch.Size(shape).numel()
-        if not right or not len(given) or not bool(given.isfinite().all()):
+        others = int((~given.isfinite()).sum())
+        if not right or not len(given) or others:
+            wrong = right and others
+            found = f"{others:,} values that are NaN or infinite" if wrong else tuple(given.shape)
             raise ShapeError(
                 f"program.run: input must be finite, (batch, *features) with features "
-                f"{shape} and at least one sample, got {tuple(given.shape)}. Pass what the module "
-                "takes."
+                f"{shape} and at least one sample, got {found}. Pass what the module takes."
             )
         with torch.no_grad():
             return self.artefact.run(given.detach())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from spikewright.targets.fpga.floats.from_module import from_module
 from spikewright.targets.fpga.floats.network import FloatNetwork
 from spikewright.targets.fpga.floats.put_relu_first import put_relu_first
 from spikewright.targets.fpga.floats.refuse import refuse
+from spikewright.targets.fpga.options import quantisation_of
 from spikewright.targets.fpga.quantising.calibrate import calibrate
 from spikewright.targets.fpga.quantising.quantise import quantise
 from spikewright.targets.fpga.quantising.quantised import Quantised
@@ -23,17 +25,18 @@ from spikewright.targets.fpga.quantising.settings import Quantisation
 def convert(
     module: nn.Module | FloatNetwork,
     data: Tensor | Iterable[Tensor],
-    settings: Quantisation | None = None,
+    settings: Quantisation | Mapping[str, Any] | None = None,
 ) -> Quantised:
     """Read, fold batch norms, calibrate and quantise. The module is not changed.
 
     Args:
         module: see `from_module`; or its graph.
         data: to calibrate on, (samples, *features) of 0 or more, or batches of such; one pass.
-        settings: bits, ranges and scales.
+        settings: bits, ranges and scales, or these by name.
 
     Raises:
         CompileError: layers that cannot be mapped, numbers that do not fit.
+        ParameterError: a setting is out of range.
 
     >>> import torch
     >>> _ = torch.manual_seed(0)
@@ -42,11 +45,12 @@ def convert(
     >>> [(stage.name, stage.requantise is not None) for stage in made.network.stages]
     [('_0', True), ('_2', False), ('_3', False)]
     """
+    chosen = quantisation_of(settings)
     first, data = _peeked(data)
     network = module if isinstance(module, FloatNetwork) else from_module(module, first)
     network = put_relu_first(fold_batch_norms(network))
     refuse("fpga.convert", faults(network))
-    return quantise(network, calibrate(network, data), settings)
+    return quantise(network, calibrate(network, data), chosen)
 
 
 def _peeked(data: Tensor | Iterable[Tensor]) -> tuple[Tensor, Tensor | Iterable[Tensor]]:

@@ -12,6 +12,15 @@ from spikewright.targets.fpga.quantising.settings import Quantisation, WeightQua
 
 T = TypeVar("T")
 
+_EXAMPLES = {
+    "hardware": 'hardware={"units": 4}',
+    "quantisation": 'quantisation={"bits": 4}',
+    "quantisation of weights": 'quantisation={"weights": {"bits": 4}}',
+    "numbers": 'numbers={"weight": 6}',
+    "lanes": 'lanes={"lanes": 4}',
+    "layers": 'quantisation={"layers": {"_0": {"bits": 6}}}',
+}
+
 
 def hardware_of(given: Hardware | Mapping[str, Any] | None) -> Hardware:
     """Itself, or from its fields by name.
@@ -80,6 +89,6 @@ def _mapping(what: str, given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise ParameterError(
             f"fpga: {what} must be its class or fields by name, got {type(given).__name__}. "
-            'Pass a mapping such as {"units": 4}.'
+            f"Pass, say, {_EXAMPLES[what]}."
         )
     return given  # pyright: ignore[reportUnknownVariableType] - of whatever a file holds

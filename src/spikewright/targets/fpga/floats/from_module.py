@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +16,7 @@ from spikewright.compiler.target import Broken
 from spikewright.errors import CompileError
 from spikewright.network import Network
 from spikewright.targets.fpga.floats.aten import read
+from spikewright.targets.fpga.floats.check_module import check_module
 from spikewright.targets.fpga.floats.network import FloatNetwork
 from spikewright.targets.fpga.floats.reader import Reader
 from spikewright.targets.fpga.floats.refuse import refuse
@@ -46,6 +50,7 @@ def from_module(module: nn.Module, x: Tensor) -> FloatNetwork:
             "spikewright.learning.proxy.as_torch(network), its ReLU twin, where it has one, or "
             'compile the network as it is for "fpga-lif".'
         )
+    check_module(WHERE, module)
     exported = _exported(module, x)
     exported.graph.eliminate_dead_code()
     reader = Reader(_tensors(exported))
@@ -56,9 +61,8 @@ def from_module(module: nn.Module, x: Tensor) -> FloatNetwork:
 
 
 def _exported(module: nn.Module, x: Tensor) -> Any:
-    example = torch.cat([x[:1]] * _SAMPLES)
-    with in_mode(module, training=False), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of slow operations, say, which are only read here
+    example = torch.cat([x[:1]] * _SAMPLES).to(_device(module, x))
+    with in_mode(module, training=False), torch.no_grad(), _quiet():
         try:
             return torch.export.export(module, (example,), strict=False)
         except Exception as cause:  # torch raises many kinds for what it cannot follow
@@ -67,6 +71,25 @@ def _exported(module: nn.Module, x: Tensor) -> Any:
                 f"got {type(cause).__name__}: {_first_line(cause)}. Give it inputs of its shape, "
                 "and leave out `if` on values of tensors."
             ) from cause
+
+
+def _device(module: nn.Module, x: Tensor) -> torch.device:
+    """Where the module's weights are: data may be elsewhere, as nothing is computed here."""
+    return next((held.device for held in module.parameters()), x.device)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of slow operations, and logs of what becomes an error below anyway."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before = log.disabled
+    log.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = before
 
 
 def _first_line(cause: Exception) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 from spikewright.compiler.target import Broken
 from spikewright.targets.fpga.floats.refuse import refuse
 from spikewright.targets.fpga.quantising.quantised import RealWeights
-from spikewright.targets.fpga.quantising.settings import Quantisation
+from spikewright.targets.fpga.quantising.settings import MOST_MARGIN, Quantisation
 
 
 def whole_bias(bias: Tensor, unit: float) -> Tensor:
@@ -33,5 +33,7 @@ def check_biases(weights: Mapping[str, RealWeights], settings: Quantisation) -> 
             have = f"{bits} bits for it, up to {2 ** (bits - 1) - 1:,}"
             more = int(largest).bit_length() + 1 - bits + settings.margin_bits
             way = f"Use margin_bits={more}, or train with smaller biases."
+            if more > MOST_MARGIN:
+                way = "Set its weights to 0: beside such biases they are nothing."
             broken.append(Broken(name, "bias", need, have, way))
     refuse("fpga.quantise", broken)

@@ -77,11 +77,16 @@ def fine_tune(
 
     Raises:
         ShapeError: inputs and targets differ in number, or there are none.
-        ParameterError: the loss is no longer finite.
+        ParameterError: there is no quantised network, or the loss is no longer finite.
 
     Source: Bengio, Léonard and Courville 2013, arXiv:1308.3432 (straight-through estimator).
     """
     settings = settings or FineTuning()
+    if not isinstance(made, Quantised):
+        raise ParameterError(
+            f"fpga.fine_tune: made must be what convert gave, got {type(made).__name__}. Pass "
+            "convert(module, inputs)."
+        )
     if len(x) != len(targets) or not len(x):
         raise ShapeError(
             "fpga.fine_tune: x and targets must have as many samples, at least one, got "

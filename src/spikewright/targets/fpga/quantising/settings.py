@@ -15,6 +15,10 @@ Scales = Literal["free", "powers"]
 MOST_BITS = 8
 
 
+MOST_MARGIN = 32
+"""Most bits that a bias may have beside those of weights and activations."""
+
+
 @dataclass(frozen=True)
 class WeightQuantisation:
     """How the weights of a layer are rounded.
@@ -92,7 +96,12 @@ class Quantisation:
         top = self.input_top
         checks = (
             ("percentile", self.percentile, "above 0 and at most 100", 0 < self.percentile <= 100),
-            ("margin_bits", self.margin_bits, "whole, 0 to 32", self.margin_bits in range(33)),
+            (
+                "margin_bits",
+                self.margin_bits,
+                f"whole, 0 to {MOST_MARGIN}",
+                self.margin_bits in range(MOST_MARGIN + 1),
+            ),
             (
                 "accumulator_bits",
                 self.accumulator_bits,

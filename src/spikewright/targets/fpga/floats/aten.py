@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.fx import Node
+from torch.fx.node import map_arg
 
+from spikewright.targets.fpga.floats.lines import constant, line
 from spikewright.targets.fpga.floats.network import AveragePool, BatchNorm, ReLU
 from spikewright.targets.fpga.floats.reader import Reader, arguments, shape_of
+from spikewright.targets.fpga.floats.taps import centred, spread
 from spikewright.targets.fpga.integer import (
     INPUT,
     Add,
@@ -37,19 +41,37 @@ def read(reader: Reader, node: Node) -> None:
         kind = str(node.target).split(".")[1] if "." in str(node.target) else str(node.target)
         reads = any(reader.knows(one) for one in node.all_input_nodes)
         if not reads:
-            return  # worked out from parameters: whoever uses it as a weight is refused
+            _constant(reader, node)
+            return
         if node.target is operator.getitem:
-            reader.same(node, node.args[0])  # of several outputs: what gives them was refused
+            _part(reader, node)
             return
         schema: Any = getattr(node.target, "_schema", None)
         given = {} if schema is None else arguments(node)
         _READERS.get(kind.rstrip("_"), _unknown)(reader, node, given)
 
 
+def _constant(reader: Reader, node: Node) -> None:
+    """Worked out here, if it is made of parameters and constants, as by weight norm."""
+    if all(one.name in reader.tensors for one in node.all_input_nodes):
+        given = map_arg((node.args, node.kwargs), lambda one: reader.tensors[one.name])
+        args, kwargs = cast(tuple[Any, dict[str, Any]], given)
+        value = cast(Callable[..., Any], node.target)(*args, **kwargs)
+        if isinstance(value, Tensor):
+            reader.tensors[node.name] = value.detach()
+
+
 def _output(reader: Reader, node: Node) -> None:
     results: Any = node.args[0]
     if isinstance(results, Sequence) and len(results) == 1 and reader.knows(results[0]):
         reader.output = reader.source(results[0])
+
+
+def _part(reader: Reader, node: Node) -> None:
+    """One of several outputs: what gives them was refused, unless it is pooling."""
+    reader.same(node, node.args[0])
+    if node.args[1] != 0 and str(node.args[0]).startswith("adaptive_max_pool"):
+        reader.refuse(node, "places of the largest values", "Use return_indices=False.")
 
 
 def _unknown(reader: Reader, node: Node, given: dict[str, Any]) -> None:
@@ -62,27 +84,16 @@ def _convolution(reader: Reader, node: Node, given: dict[str, Any]) -> None:
     weight, bias = reader.tensor(given["weight"]), reader.tensor(given["bias"])
     if weight is None or (bias is None and given["bias"] is not None):
         return reader.refuse(node, "weights that are worked out", _WORKED_OUT, "fixed weights")
-    taps = tuple(weight.shape[2:])
-    padding = _padding(given["padding"], taps)
-    if padding is None:
-        way = "Use an odd kernel, or give padding as a number."
-        return reader.refuse(node, "more padding on one side", way, "padding alike on both sides")
-    if any(step != 1 for step in given["dilation"]):
-        way = "Use a larger kernel or a stride."
-        return reader.refuse(node, f"dilation {given['dilation']}", way, "taps side by side")
-    weight = weight.unsqueeze(2) if len(taps) == 1 else weight
+    weight = weight.unsqueeze(2) if weight.ndim == 3 else weight
+    weight = spread(weight, _pair(given["dilation"], 1))
+    padding = (0, 0)
+    if given["padding"] == "same":
+        weight, padding = centred(weight)
+    elif given["padding"] != "valid":
+        padding = _pair(given["padding"], 0)
     bias = torch.zeros(len(weight), dtype=weight.dtype) if bias is None else bias
-    options = (_pair(given["stride"], 1), _pair(padding, 0), int(given["groups"]))
+    options = (_pair(given["stride"], 1), padding, int(given["groups"]))
     return reader.add(node, Convolution(weight, bias, *options), given["input"])
-
-
-def _padding(given: Any, taps: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Zeros on each side; ``None`` if the sides differ."""
-    if given == "valid":
-        return (0,) * len(taps)
-    if given == "same":
-        return None if any(size % 2 == 0 for size in taps) else tuple(s // 2 for s in taps)
-    return tuple(given)
 
 
 def _pair(given: Sequence[int], row: int) -> Pair:
@@ -118,9 +129,18 @@ def _relu(reader: Reader, node: Node, given: dict[str, Any]) -> None:
     reader.add(node, ReLU(), given["self"])
 
 
+def _clip(reader: Reader, node: Node, given: dict[str, Any]) -> None:
+    least = given.get("min_val", given.get("min"))
+    most = given.get("max_val", given.get("max"))
+    if least != 0 or isinstance(most, Node) or (most is not None and most <= 0):
+        way = "Use ReLU or ReLU6 and train once more."
+        return reader.refuse(node, f"activations from {least} to {most}", way, "those from 0 on")
+    return reader.add(node, ReLU(math.inf if most is None else float(most)), given["self"])
+
+
 def _max_pool(reader: Reader, node: Node, given: dict[str, Any]) -> None:
-    if given["ceil_mode"] or any(step != 1 for step in given["dilation"]):
-        way = "Use ceil_mode=False and dilation=1."
+    if _overhangs(node, given) or any(step != 1 for step in given["dilation"]):
+        way = "Use ceil_mode=False and dilation=1, and train the layers behind it once more."
         return reader.refuse(node, "ceil_mode or dilation of windows", way, "plain windows")
     return reader.add(node, MaxPool(*_windows(given)), given["self"])
 
@@ -128,14 +148,25 @@ def _max_pool(reader: Reader, node: Node, given: dict[str, Any]) -> None:
 def _average_pool(reader: Reader, node: Node, given: dict[str, Any]) -> None:
     window, stride, padding = _windows(given)
     apart = padding != (0, 0) and not given["count_include_pad"]
-    if given["ceil_mode"] or apart:
-        way = "Use ceil_mode=False and count_include_pad=True."
+    if _overhangs(node, given) or apart:
+        way = "Use ceil_mode=False and count_include_pad=True, and train once more."
         return reader.refuse(node, "windows of different sizes", way, "windows of one size")
     divisor = int(given.get("divisor_override") or math.prod(window))
     if divisor < 1:
         way = "Use a positive divisor_override."
         return reader.refuse(node, f"divisor_override={divisor}", way, "positive divisors")
     return reader.add(node, AveragePool(window, stride, padding, divisor), given["self"])
+
+
+def _overhangs(node: Node, given: dict[str, Any]) -> bool:
+    """Whether ceil_mode adds windows, which it does where they do not cover the image evenly."""
+    plain = (
+        (size + 2 * pad - window) // step + 1
+        for size, window, step, pad in zip(
+            shape_of(given["self"])[1:], *_windows(given), strict=True
+        )
+    )
+    return tuple(plain) != shape_of(node)[1:]
 
 
 def _windows(given: dict[str, Any]) -> tuple[Pair, Pair, Pair]:
@@ -145,14 +176,28 @@ def _windows(given: dict[str, Any]) -> tuple[Pair, Pair, Pair]:
 
 
 def _adaptive(reader: Reader, node: Node, given: dict[str, Any]) -> None:
+    window = _even(reader, node, given)
+    if window is not None:
+        pool = AveragePool(window, window, (0, 0), math.prod(window))
+        reader.add(node, pool, given["self"])
+
+
+def _adaptive_max(reader: Reader, node: Node, given: dict[str, Any]) -> None:
+    window = _even(reader, node, given)
+    if window is not None:
+        reader.add(node, MaxPool(window, window, (0, 0)), given["self"])
+
+
+def _even(reader: Reader, node: Node, given: dict[str, Any]) -> Pair | None:
+    """The windows of adaptive pooling, where they are all alike and apart."""
     rows, columns = shape_of(given["self"])[1:]
     sizes = _pair(given["output_size"], 1)
     if rows % sizes[0] or columns % sizes[1]:
         way = "Choose an output size that divides the image."
+        if sizes[0] > rows or sizes[1] > columns:
+            way = f"Leave it out and train with {rows} x {columns}, or use larger images."
         return reader.refuse(node, "windows of different sizes", way, "windows of one size")
-    window = (rows // sizes[0], columns // sizes[1])
-    pool = AveragePool(window, window, (0, 0), math.prod(window))
-    return reader.add(node, pool, given["self"])
+    return rows // sizes[0], columns // sizes[1]
 
 
 def _mean(reader: Reader, node: Node, given: dict[str, Any]) -> None:
@@ -170,13 +215,48 @@ def _mean(reader: Reader, node: Node, given: dict[str, Any]) -> None:
 
 def _add(reader: Reader, node: Node, given: dict[str, Any]) -> None:
     both = (given["self"], given["other"])
-    if not all(map(reader.knows, both)) or given["alpha"] != 1:
-        way = "Put the number into the bias of the layer before it."
-        return reader.refuse(node, "the addition of a number", way, "additions of two branches")
+    if not all(map(reader.knows, both)):
+        source, other = _told_apart(reader, both)
+        shift = None if other is None else other * given.get("alpha", 1)
+        return line(reader, node, source, shift=shift)
+    if given.get("alpha", 1) != 1:
+        way = "Put the factor into the layer before it."
+        return reader.refuse(node, "a branch times a number", way, "additions of two branches")
     if shape_of(both[0]) != shape_of(both[1]):
         way = "Bring both branches to one shape, say by a convolution with a kernel of 1."
         return reader.refuse(node, "an addition of different shapes", way, "equal shapes")
     return reader.add(node, Add((0, 0)), *both)
+
+
+def _subtract(reader: Reader, node: Node, given: dict[str, Any]) -> None:
+    if reader.knows(given["self"]) and not reader.knows(given["other"]):
+        other = constant(reader, given["other"])
+        shift = None if other is None else -other * given.get("alpha", 1)
+        return line(reader, node, given["self"], shift=shift)
+    way = "Train with an addition: the layers before it can turn the sign."
+    return reader.refuse(node, "a difference", way, "additions, and differences from constants")
+
+
+def _multiply(reader: Reader, node: Node, given: dict[str, Any]) -> None:
+    both = (given["self"], given["other"])
+    if all(map(reader.knows, both)):
+        way = "Train without it: spikes gate the adders, so values are multiplied by weights only."
+        return reader.refuse(node, "a product of two branches", way)
+    source, other = _told_apart(reader, both)
+    return line(reader, node, source, gain=other)
+
+
+def _divide(reader: Reader, node: Node, given: dict[str, Any]) -> None:
+    other = constant(reader, given["other"])
+    if not reader.knows(given["self"]) or given.get("rounding_mode") or other is None:
+        return _unknown(reader, node, given)
+    return line(reader, node, given["self"], gain=1 / other)
+
+
+def _told_apart(reader: Reader, both: tuple[Any, Any]) -> tuple[Any, Any]:
+    """What depends on the input, and the constant."""
+    source, other = both if reader.knows(both[0]) else both[::-1]
+    return source, constant(reader, other)
 
 
 def _reshape(reader: Reader, node: Node, given: dict[str, Any]) -> None:
@@ -204,11 +284,27 @@ def _dropout(reader: Reader, node: Node, given: dict[str, Any]) -> None:
     return reader.same(node, given["input"])
 
 
-_CLIPPED = "Use ReLU and train once more; activations saturate at the calibrated range anyway."
+_BENT = "Use ReLU and train once more."
+_NORM = "Use BatchNorm, whose numbers are fixed after training, and train once more."
+_TIME = "Use convolutions over time; spiking recurrent layers go onto the LIF core."
 _LAST = "Leave it out at the end: the largest output stays the largest. Inside, use ReLU."
 _WAYS = {
-    "hardtanh": _CLIPPED,
-    "relu6": _CLIPPED,
+    "leaky_relu": _BENT,
+    "prelu": _BENT,
+    "elu": _BENT,
+    "gelu": _BENT,
+    "silu": _BENT,
+    "mish": _BENT,
+    "tanh": _BENT,
+    "hardswish": _BENT,
+    "softplus": _BENT,
+    "layer_norm": _NORM,
+    "group_norm": _NORM,
+    "instance_norm": _NORM,
+    "lstm": _TIME,
+    "gru": _TIME,
+    "rnn_tanh": _TIME,
+    "rnn_relu": _TIME,
     "softmax": _LAST,
     "log_softmax": _LAST,
     "sigmoid": "Use ReLU and train once more, or leave it out at the end.",
@@ -222,17 +318,27 @@ _READERS: dict[str, Read] = {
     "linear": _linear,
     "batch_norm": _batch_norm,
     "relu": _relu,
+    "relu6": _clip,
+    "hardtanh": _clip,
+    "clamp": _clip,
+    "clamp_min": _clip,
     "max_pool1d": _max_pool,
     "max_pool2d": _max_pool,
     "avg_pool1d": _average_pool,
     "avg_pool2d": _average_pool,
     "adaptive_avg_pool1d": _adaptive,
     "adaptive_avg_pool2d": _adaptive,
+    "adaptive_max_pool1d": _adaptive_max,
+    "adaptive_max_pool2d": _adaptive_max,
     "mean": _mean,
     "add": _add,
+    "sub": _subtract,
+    "mul": _multiply,
+    "div": _divide,
     "flatten": _reshape,
     "view": _reshape,
     "reshape": _reshape,
+    "unflatten": _reshape,
     "unsqueeze": _reshape,
     "squeeze": _reshape,
     "dropout": _dropout,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from spikewright.errors import CompileError
 
@@ -23,7 +23,7 @@ def check_module(where: str, module: nn.Module) -> None:
             "torch.export does not read. Pass the module that was scripted or traced."
         )
     for name, held in [*module.named_parameters(), *module.named_buffers()]:
-        if isinstance(held, UninitializedTensorMixin):
+        if is_lazy(held):
             raise CompileError(
                 f"{where}: weights must have values, got {name!r} of a lazy layer that has not "
                 "run. Call the module on some inputs and train it first."

@@ -1,10 +1,14 @@
-"""Batch norms put into the products before them."""
+"""Batch norms, and other lines y = gain x + shift, put into the products around them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from spikewright.compiler.target import Broken
+from spikewright.targets.fpga.floats.carry_norm import Stuck, carried, into_product
 from spikewright.targets.fpga.floats.network import (
     BatchNorm,
     FloatNetwork,
@@ -19,11 +23,12 @@ from spikewright.targets.fpga.integer import INPUT, Convolution, Dense
 def fold_batch_norms(network: FloatNetwork) -> FloatNetwork:
     """The same function without batch norms: weight' = gain weight, bias' = gain bias + shift.
 
-    gain = norm.weight / sqrt(variance + eps), shift = norm.bias - mean gain. A norm of images that
-    stands behind something else becomes a convolution of each channel by itself, kernel 1.
+    gain = norm.weight / sqrt(variance + eps), shift = norm.bias - mean gain. A norm that stands
+    behind something else goes into the products behind it, weight' = weight gain, bias' = bias +
+    weight shift; or it becomes a convolution of each channel by itself, kernel 1.
 
     Raises:
-        CompileError: a norm of features that stands behind no product of its own.
+        CompileError: a norm that no product can take; or behind it are only products that cannot.
 
     >>> import torch
     >>> one = torch.ones(1, dtype=torch.float64)
@@ -33,34 +38,69 @@ def fold_batch_norms(network: FloatNetwork) -> FloatNetwork:
     >>> folded.weight.item(), folded.bias.item()
     (1.0, 1.0)
     """
+    network = _folded_back(network)
+    broken: list[Broken] = []
+    for norm in [one for one in network.stages if isinstance(one.operation, BatchNorm)]:
+        network, faults = _folded_on(network, network.by_name[norm.name])
+        broken += faults
+    refuse("fpga.fold_batch_norms", broken)
+    return network
+
+
+def _folded_back(network: FloatNetwork) -> FloatNetwork:
+    """Those right behind a product, or another norm, are part of it."""
     stages: dict[str, FloatStage] = {}
     names: dict[str, str] = {}
-    broken: list[Broken] = []
     for given in network.stages:
-        stage, norm = renamed(given, names), given.operation
-        if not isinstance(norm, BatchNorm):
-            stages[stage.name] = stage
-            continue
-        source, alone = stage.inputs[0], len(network.users[given.inputs[0]]) == 1
-        product = None if source == INPUT else stages[source]
-        if product and alone and isinstance(product.operation, Convolution | Dense):
-            stages[source] = replace(product, operation=_folded(product.operation, norm))
+        stage = renamed(given, names)
+        source = stage.inputs[0]
+        alone = len(network.users[given.inputs[0]]) == 1 and source != INPUT
+        before = stages[source].operation if alone else None
+        if isinstance(given.operation, BatchNorm) and isinstance(
+            before, Convolution | Dense | BatchNorm
+        ):
+            stages[source] = replace(stages[source], operation=_folded(before, given.operation))
             names[stage.name] = source
-        elif len(network.shapes[given.name]) == 3:
-            stages[stage.name] = replace(stage, operation=_by_channel(norm))
         else:
-            have, way = "those right behind a product", "Put it behind a linear layer."
-            need = f"a batch norm behind {source!r}, which others read too or is no product"
-            broken.append(Broken(stage.name, "batch norms", need, have, way))
-    refuse("fpga.fold_batch_norms", broken)
+            stages[stage.name] = stage
     return FloatNetwork(network.shape, tuple(stages.values()))
 
 
-def _folded(product: Convolution | Dense, norm: BatchNorm) -> FloatOperation:
+def _folded(before: Convolution | Dense | BatchNorm, norm: BatchNorm) -> FloatOperation:
     gain, shift = norm.line()
-    each = (-1, *(1 for _ in product.weight.shape[1:]))
-    return replace(
-        product, weight=product.weight * gain.view(each), bias=product.bias * gain + shift
+    if isinstance(before, BatchNorm):
+        first, bias = before.line()
+        return BatchNorm(gain * first, gain * bias + shift, 0 * gain, torch.ones_like(gain), 0.0)
+    each = (-1, *(1 for _ in before.weight.shape[1:]))
+    return replace(before, weight=before.weight * gain.view(each), bias=before.bias * gain + shift)
+
+
+def _folded_on(network: FloatNetwork, stage: FloatStage) -> tuple[FloatNetwork, Sequence[Broken]]:
+    """One norm put into what is behind it, or else what keeps it from that."""
+    norm = stage.operation
+    assert isinstance(norm, BatchNorm)
+    try:
+        lines = carried(network, stage.name, *norm.line())
+    except Stuck as stuck:
+        if len(network.shapes[stage.name]) == 3 and _before_relu(network, stage):
+            return _put(network, stage, replace(stage, operation=_by_channel(norm))), ()
+        have = "those right behind a product, or right before products without padding"
+        return network, [Broken(stage.name, "batch norms", stuck.need, have, stuck.way)]
+    changed = {name: into_product(network.by_name[name], *each) for name, each in lines.items()}
+    names = {stage.name: stage.inputs[0]}
+    kept = (renamed(changed.get(one.name, one), names) for one in network.stages)
+    return FloatNetwork(network.shape, tuple(one for one in kept if one.name != stage.name)), ()
+
+
+def _before_relu(network: FloatNetwork, stage: FloatStage) -> bool:
+    """Whether the norm's own values can be kept: a ReLU cuts them, an addition takes them."""
+    users = network.users[stage.name]
+    return not any(isinstance(user.operation, Convolution | Dense) for user in users)
+
+
+def _put(network: FloatNetwork, stage: FloatStage, other: FloatStage) -> FloatNetwork:
+    return FloatNetwork(
+        network.shape, tuple(other if one is stage else one for one in network.stages)
     )
 
 

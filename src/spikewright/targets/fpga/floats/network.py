@@ -6,6 +6,7 @@ weights; batch norm, ReLU and the mean over windows are there besides, until pas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,11 +51,13 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class ReLU:
-    """What is negative becomes 0."""
+    """What is negative becomes 0, what is above ``most`` becomes that."""
+
+    most: float = math.inf
 
     def accumulate(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Any shape."""
-        return inputs[0].relu()
+        return inputs[0].clamp(0, self.most)
 
 
 @dataclass(frozen=True)

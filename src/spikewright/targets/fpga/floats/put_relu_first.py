@@ -14,7 +14,7 @@ def put_relu_first(network: FloatNetwork) -> FloatNetwork:
     """The same function with every ReLU before pooling by the largest and before flattening.
 
     relu(max(x)) = max(relu(x)), so the accelerator pools activations of few bits and never sums.
-    A ReLU of what is never negative is left out.
+    A ReLU of what is never negative is left out, and of two in a row the lower one stays.
     """
     while (swapped := _swapped(network)) is not network:
         network = swapped

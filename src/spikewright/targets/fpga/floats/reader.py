@@ -27,7 +27,7 @@ class Reader:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self.tensors = tensors
+        self.tensors = dict(tensors)
         self.stages: list[FloatStage] = []
         self.broken: list[Broken] = []
         self.shape: tuple[int, ...] = ()
@@ -49,7 +49,7 @@ class Reader:
         return isinstance(node, Node) and node in self._values
 
     def tensor(self, node: Any) -> Tensor | None:
-        """The parameter or constant that a node stands for, float64; ``None`` if it is none."""
+        """The parameter or constant that a node is, float64; ``None`` if it is none."""
         held = self.tensors.get(node.name) if isinstance(node, Node) else None
         return None if held is None else held.detach().cpu().double()
 

@@ -126,7 +126,7 @@ def _batch_norm(reader: Reader, node: Node, given: dict[str, Any]) -> None:
 
 
 def _relu(reader: Reader, node: Node, given: dict[str, Any]) -> None:
-    reader.add(node, ReLU(), given["self"])
+    reader.add(node, ReLU(6.0 if "relu6" in str(node.target) else math.inf), given["self"])
 
 
 def _clip(reader: Reader, node: Node, given: dict[str, Any]) -> None:
@@ -318,7 +318,7 @@ _READERS: dict[str, Read] = {
     "linear": _linear,
     "batch_norm": _batch_norm,
     "relu": _relu,
-    "relu6": _clip,
+    "relu6": _relu,
     "hardtanh": _clip,
     "clamp": _clip,
     "clamp_min": _clip,

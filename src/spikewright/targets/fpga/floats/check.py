@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from spikewright.compiler.target import Broken
@@ -44,11 +45,23 @@ def _signs(network: FloatNetwork, stage: FloatStage, negative: frozenset[str]) -
         need = f"inputs that may be negative, from {source!r}"
         way = f"Put a ReLU right behind {source!r}; without one, two products are one product."
         yield Broken(stage.name, "signs", need, SPIKES, way)
+    if isinstance(stage.operation, ReLU) and math.isfinite(stage.operation.most):
+        yield from _clip(network, stage)
     if isinstance(stage.operation, ReLU) and len(network.users[source]) > 1:
         others = [user.name for user in network.users[source] if user is not stage]
         need = f"the values of {source!r} that {', '.join(map(repr, others))} reads as well"
         way = f"Let the others read the ReLU's output, or work {source!r} out twice."
         yield Broken(stage.name, "signs", need, "one reader of sums before a ReLU", way)
+
+
+def _clip(network: FloatNetwork, stage: FloatStage) -> Iterator[Broken]:
+    """A clip is the end of a range, and so belongs to what gets a range of its own."""
+    before, relu = network.by_name.get(stage.inputs[0]), stage.operation
+    assert isinstance(relu, ReLU)
+    if before is None or not isinstance(before.operation, Convolution | Dense):
+        need = f"a clip at {relu.most:g} of {stage.inputs[0]!r}, which is no product"
+        way = "Use ReLU there: activations saturate at the calibrated range anyway."
+        yield Broken(stage.name, "clips", need, "clips right behind a product", way)
 
 
 def _numbers(stage: FloatStage) -> Iterator[Broken]:

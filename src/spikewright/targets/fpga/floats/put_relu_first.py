@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from spikewright.targets.fpga.floats.check import signed
@@ -22,11 +23,30 @@ def put_relu_first(network: FloatNetwork) -> FloatNetwork:
     kept: list[FloatStage] = []
     for given in network.stages:
         stage = renamed(given, names)
-        if isinstance(given.operation, ReLU) and given.inputs[0] not in negative:
+        again = isinstance(given.operation, ReLU) and given.inputs[0] not in negative
+        if again and _merged(network, given, stage, kept):
             names[stage.name] = stage.inputs[0]
         else:
             kept.append(stage)
     return FloatNetwork(network.shape, tuple(kept)) if kept else network
+
+
+def _merged(
+    network: FloatNetwork, given: FloatStage, stage: FloatStage, kept: list[FloatStage]
+) -> bool:
+    """Whether a ReLU of what is never negative does nothing, or the ReLU before it does it too."""
+    relu = given.operation
+    assert isinstance(relu, ReLU)
+    if math.isinf(relu.most):
+        return True
+    place, before = next(
+        ((i, one) for i, one in enumerate(kept) if one.name == stage.inputs[0]), (0, None)
+    )
+    alone = len(network.users[given.inputs[0]]) == 1
+    if before is None or not isinstance(before.operation, ReLU) or not alone:
+        return False
+    kept[place] = replace(before, operation=ReLU(min(relu.most, before.operation.most)))
+    return True
 
 
 def _swapped(network: FloatNetwork) -> FloatNetwork:

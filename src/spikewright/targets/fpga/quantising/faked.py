@@ -28,7 +28,7 @@ class Faked(nn.Module):
 
     The output is the integer network's sums times their scale, bit for bit. Gradients go straight
     through the rounding: d floor(x + 1/2) / dx = 1; of activations, only inside their range. All
-    scales stay as they are.
+    scales stay as they are, and so do taps that are 0 in every kernel, as between dilated ones.
 
     Args:
         made: where it starts; not changed.
@@ -51,6 +51,8 @@ class Faked(nn.Module):
         self.weights = nn.ParameterList(real.weight.clone() for real in made.weights.values())
         self.biases = nn.ParameterList(real.bias.clone() for real in made.weights.values())
         self._exact = _formats(made)
+        for real, place in zip(made.weights.values(), self.places.values(), strict=True):
+            self.register_buffer(f"taps_{place}", _taps(real.weight))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, *features) to (batch, ...) float32, in the trained network's numbers."""
@@ -99,10 +101,16 @@ class Faked(nn.Module):
         if not isinstance(stage.operation, Convolution | Dense):
             return stage.operation
         place, real = self.places[stage.name], self.made.weights[stage.name]
-        weight = self.weights[place] / real.scale
+        weight = self.weights[place] * self.get_buffer(f"taps_{place}") / real.scale
         weight = _straight(weight, real.form.least, real.form.most, False)
         bias = _straight(self.biases[place] / real.unit, -torch.inf, torch.inf, False)
         return replace(stage.operation, weight=weight, bias=bias)
+
+
+def _taps(weight: Tensor) -> Tensor:
+    """1 for the taps that train, (rows, columns); a layer of zeros trains all of them."""
+    used = (weight != 0).flatten(0, 1).any(0)
+    return (used if bool(used.any()) else torch.ones_like(used)).to(weight.dtype)
 
 
 def _whole(stage: Stage, weights: dict[str, RealWeights]) -> Any:

@@ -39,6 +39,13 @@ class Families:
             broken += list(self._joined(stage))
         refuse("fpga.quantise", broken)
 
+    def bind(self, name: str, scale: float) -> bool:
+        """Settle a scale before all others; whether nothing else had settled it."""
+        root, offset = self._find(name)
+        turns = (math.log2(scale) - offset - self._roots.get(root, math.log2(scale) - offset)) % 1
+        self.settle(name, scale)
+        return min(turns, 1 - turns) < _ALIKE
+
     def unit(self, name: str) -> float | None:
         """A number that the scale of a stage is a power of two times; ``None`` if it is free."""
         root, offset = self._find(name)

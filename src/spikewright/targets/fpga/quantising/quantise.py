@@ -9,10 +9,12 @@ scale, top / (2^T - 1): an image's 1.0 is the largest number, not one beyond it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from spikewright.compiler.target import Broken
 from spikewright.errors import CompileError
 from spikewright.targets.fpga.floats.check import faults
 from spikewright.targets.fpga.floats.network import (
@@ -75,7 +77,17 @@ def quantise(
     check_biases(work.weights, settings)
     made = IntegerNetwork(network.shape, settings.bits, tuple(work.stages), work.scales[INPUT])
     check_sums(made, settings)
-    return Quantised(made, work.weights, settings, calibration.silent)
+    return Quantised(made, work.weights, settings, calibration.silent, work.clips)
+
+
+def _clips(network: FloatNetwork) -> dict[str, float]:
+    """By stage, where the ReLU that reads it ends, if it does."""
+    relus = ((stage.inputs[0], stage.operation) for stage in network.stages)
+    return {
+        name: relu.most
+        for name, relu in relus
+        if isinstance(relu, ReLU) and math.isfinite(relu.most)
+    }
 
 
 def _check_layers(network: FloatNetwork, settings: Quantisation) -> None:
@@ -103,6 +115,8 @@ class _Work:
         self.stages: list[Stage] = []
         self.families = Families(network, settings.scales == "free")
         self.families.settle(INPUT, self.scales[INPUT])
+        self.clips = _clips(network)
+        refuse("fpga.quantise", list(self._bound_to_clips()))
 
     def add(self, stage: FloatStage) -> None:
         """One more stage; a ReLU is already in the one before it."""
@@ -116,13 +130,22 @@ class _Work:
         requantise, scale = None, unit
         seen = self._range_of(stage)
         if seen is not None:
-            shift = choose_shift(self.calibration.seen[seen], unit, bound, self.settings)
+            histogram, clip = self.calibration.seen[seen], self.clips.get(stage.name, math.inf)
+            shift = choose_shift(histogram, unit, bound, self.settings, clip)
             requantise, scale = Requantise(shift, self.settings.bits), unit * 2.0**shift
         self.scales[stage.name] = scale
         self.most[stage.name] = requantise.most if requantise else bound
         self.names[stage.name] = stage.name
         inputs = tuple(self.names[name] for name in stage.inputs)
         self.stages.append(Stage(stage.name, inputs, operation, requantise, scale))
+
+    def _bound_to_clips(self) -> Iterator[Broken]:
+        """Scales of which the largest activation is where its ReLU ends, as in ReLU6."""
+        for name, most in self.clips.items():
+            if not self.families.bind(name, most / self.settings.most):
+                need = f"a clip at {most:g}, but its scale is bound to that of other stages"
+                way = "Use scales='free', the same clip in all branches of a sum, or ReLU."
+                yield Broken(name, "clips", need, "one clip to all scales that are bound", way)
 
     def _range_of(self, stage: FloatStage) -> str | None:
         """The float stage whose range the activations have; ``None`` where sums stay sums."""

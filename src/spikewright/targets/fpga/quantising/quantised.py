@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -38,9 +38,11 @@ class Quantised:
         settings: that it was made with.
         silent: stages whose activations were all 0 on the calibration data; their ranges hold
             whatever their sums can reach.
+        clips: by stage, where its activations end in the trained network too, as with ReLU6.
     """
 
     network: IntegerNetwork
     weights: Mapping[str, RealWeights]
     settings: Quantisation
     silent: tuple[str, ...] = ()
+    clips: Mapping[str, float] = field(default_factory=dict[str, float])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -43,7 +44,8 @@ def real_values(made: Quantised, x: Tensor) -> Iterator[tuple[Stage, Tensor]]:
 
     def work(stage: Stage, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         out = _real(made, stage).accumulate(inputs) * _share(stage, scales[stage.inputs[0]])
-        out = out if stage.requantise is None else out.relu()
+        if stage.requantise is not None:
+            out = out.clamp(0, made.clips.get(stage.name, math.inf))
         return out, out
 
     return walk(network.stages, {INPUT: x.reshape(len(x), *network.shape).double()}, work)

@@ -112,7 +112,8 @@ def _narrowest(d: Dimensions) -> int:
     """Bits of a setting that the modules read at least, whatever its value."""
     planes = (d.units * d.planes(d.activation)).bit_length()
     kept = 3 if d.sums else 0
-    return max(d.address, d.offset, planes, (d.sum + d.left + 1).bit_length(), kept)
+    shift = (d.sum + d.left + 1).bit_length()
+    return max(d.address, d.offset, planes, shift, kept, d.word.bit_length())
 
 
 def _check_rate(dimensions: Dimensions) -> None:

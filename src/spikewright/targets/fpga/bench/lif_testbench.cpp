@@ -66,7 +66,7 @@ static void clock_once() {
   if (came && is_fresh(static_cast<uint32_t>(told.back() >> 62))) ended = true;
 }
 
-static uint32_t read_register(uint32_t address) { return axi_read(top, clock_once, address); }
+static uint32_t read_register(uint32_t address) { return axi_read(top, clock_once, moves, address); }
 
 static void check_facts(uint32_t identity, uint32_t layers) {
   if (read_register(4) != identity || read_register(8) != layers) fail("other facts");
@@ -91,8 +91,8 @@ static void reset() {
 
 static void reset_by_register() {
   waits = true;
-  axi_write(top, clock_once, 0, 0);  // which does nothing
-  axi_write(top, clock_once, 0, 1);
+  axi_write(top, clock_once, moves, 0, 0);  // which does nothing
+  axi_write(top, clock_once, moves, 0, 1);
   begin_anew();
 }
 

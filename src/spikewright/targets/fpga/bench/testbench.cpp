@@ -88,10 +88,12 @@ static void clock_once() {
 }
 
 static void write_register(uint32_t address, uint32_t data) {
-  axi_write(top, clock_once, address, data);
+  axi_write(top, clock_once, moves, address, data);
 }
 
-static uint32_t read_register(uint32_t address) { return axi_read(top, clock_once, address); }
+static uint32_t read_register(uint32_t address) {
+  return axi_read(top, clock_once, moves, address);
+}
 
 static void reset() {
   top->reset = 1;

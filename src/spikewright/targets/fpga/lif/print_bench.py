@@ -6,7 +6,7 @@ from string import Template
 
 from spikewright.targets.fpga.lif.lanes import Lanes, groups
 from spikewright.targets.fpga.lif.network import FixedNetwork
-from spikewright.targets.fpga.lif.print_core import ports_text
+from spikewright.targets.fpga.lif.print_core import ports_text, streamed_bits
 
 _HOST = Template("""\
   logic m_axis_row_${n}_tvalid, m_axis_row_${n}_tready;
@@ -47,8 +47,8 @@ def bench_text(network: FixedNetwork, lanes: Lanes) -> str:
                 n=n,
                 groups=turns,
                 depth=len(layer.rows) * turns,
-                width=each * layer.bits,
-                top=each * layer.bits - 1,
+                width=streamed_bits(layer, each),
+                top=streamed_bits(layer, each) - 1,
             )
         )
     return _BENCH.substitute(ports=ports_text(network), hosts="".join(hosts))

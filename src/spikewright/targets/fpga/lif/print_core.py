@@ -117,6 +117,7 @@ _PORTS = Template("""\
     input  logic s_axi_wvalid,
     output logic s_axi_wready,
     input  logic [31:0] s_axi_wdata,
+    input  logic [3:0] s_axi_wstrb,
     output logic s_axi_bvalid,
     input  logic s_axi_bready,
     output logic [1:0] s_axi_bresp,
@@ -159,6 +160,7 @@ $streams$ports);
       .wvalid(s_axi_wvalid),
       .wready(s_axi_wready),
       .wdata(s_axi_wdata),
+      .wstrb(s_axi_wstrb),
       .bvalid(s_axi_bvalid),
       .bready(s_axi_bready),
       .arvalid(s_axi_arvalid),
@@ -216,7 +218,9 @@ _LAYER_STREAMS = """\
     output logic [31:0] row_data,
     input  logic word_valid,
     output logic word_ready,
+    /* verilator lint_off UNUSEDSIGNAL */  // what fills up bytes
     input  logic [{top}:0] word_data,
+    /* verilator lint_on UNUSEDSIGNAL */
 """
 _NO_STREAMS = """\
   /* verilator lint_off UNUSEDSIGNAL */  // of weights over a stream
@@ -228,7 +232,7 @@ _CORE_STREAMS = Template("""\
     output logic m_axis_row_${n}_tvalid,  // asks for a row of weights of layer $n
     input  logic m_axis_row_${n}_tready,
     output logic [31:0] m_axis_row_${n}_tdata,
-    input  logic s_axis_weight_${n}_tvalid,  // the $groups words of that row
+    input  logic s_axis_weight_${n}_tvalid,  // the $groups words of that row, in whole bytes
     output logic s_axis_weight_${n}_tready,
     input  logic [$top:0] s_axis_weight_${n}_tdata,
 """)
@@ -263,10 +267,10 @@ def layer_text(layer: FixedLayer, n: int, lanes: int, chosen: Lanes) -> str:
         state=state_bits(layer), value=value, value_top=value - 1, initial=f"{initial:x}",
         index=index, index_top=index - 1, event_bits=index + 2, event_top=index + 1,
         out_top=index_bits(layer.neurons) - 1, queue=chosen.queue, streamed=int(streamed),
-        ports=_LAYER_STREAMS.format(top=lanes * layer.bits - 1) if streamed else "",
+        ports=_LAYER_STREAMS.format(top=streamed_bits(layer, lanes) - 1) if streamed else "",
         inside="" if streamed else _NO_STREAMS, cold="cold" if streamed else "1'b0",
         row_ready=row_ready, word_valid=word_valid,
-        word_data="word_data" if streamed else f"{lanes * layer.bits}'d0",
+        word_data=f"word_data[{lanes * layer.bits - 1}:0]" if streamed else f"{lanes * layer.bits}'d0",
     )  # fmt: skip
 
 
@@ -279,7 +283,7 @@ def core_text(network: FixedNetwork, chosen: Lanes, identity: int) -> str:
     last = len(network.layers) - 1
     layers = [_instance(network, n, chosen.stream_weights) for n in range(last + 1)]
     streams = [
-        _CORE_STREAMS.substitute(n=n, top=each * layer.bits - 1, groups=groups(layer, each))
+        _CORE_STREAMS.substitute(n=n, top=streamed_bits(layer, each) - 1, groups=groups(layer, each))
         for n, (layer, each) in enumerate(zip(network.layers, chosen.of(network), strict=True))
         if chosen.stream_weights
     ]
@@ -287,6 +291,11 @@ def core_text(network: FixedNetwork, chosen: Lanes, identity: int) -> str:
         counters=32 * len(layers) - 1, layers="\n".join(layers), last=last, count=len(layers),
         streams="".join(streams), ports=ports_text(network), identity=f"{identity:08x}",
     )  # fmt: skip
+
+
+def streamed_bits(layer: FixedLayer, lanes: int) -> int:
+    """Of a word of weights on a stream: those of all lanes, filled up to whole bytes."""
+    return -(-lanes * layer.bits // 8) * 8
 
 
 def ports_text(network: FixedNetwork) -> str:

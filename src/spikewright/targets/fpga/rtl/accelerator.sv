@@ -21,6 +21,7 @@ module accelerator (
     input  logic                                            s_axi_wvalid,
     output logic                                            s_axi_wready,
     input  logic [                                    31:0] s_axi_wdata,
+    input  logic [                                     3:0] s_axi_wstrb,
     output logic                                            s_axi_bvalid,
     input  logic                                            s_axi_bready,
     output logic [                                     1:0] s_axi_bresp,
@@ -37,13 +38,15 @@ module accelerator (
     /* verilator lint_off UNUSEDSIGNAL */  // bits above those of a number
     input  logic [                                     7:0] s_axis_input_tdata,
     /* verilator lint_on UNUSEDSIGNAL */
-    // Kernels and weights, where they are not on the chip.
+    // Kernels and weights, where they are not on the chip: a word a beat, filled up to whole bytes.
     input  logic                                            s_axis_kernel_tvalid,
     output logic                                            s_axis_kernel_tready,
-    input  logic [network_pkg::UNITS*network_pkg::WEIGHT-1:0]  s_axis_kernel_tdata,
     input  logic                                            s_axis_weight_tvalid,
     output logic                                            s_axis_weight_tready,
-    input  logic [network_pkg::LINEAR*network_pkg::WEIGHT-1:0] s_axis_weight_tdata,
+    /* verilator lint_off UNUSEDSIGNAL */  // what fills up
+    input  logic [(network_pkg::UNITS*network_pkg::WEIGHT+7)/8*8-1:0]  s_axis_kernel_tdata,
+    input  logic [(network_pkg::LINEAR*network_pkg::WEIGHT+7)/8*8-1:0] s_axis_weight_tdata,
+    /* verilator lint_on UNUSEDSIGNAL */
     // Results, sign extended, one a beat.
     output logic                                            m_axis_result_tvalid,
     input  logic                                            m_axis_result_tready,
@@ -80,6 +83,7 @@ module accelerator (
       .wvalid(s_axi_wvalid),
       .wready(s_axi_wready),
       .wdata(s_axi_wdata),
+      .wstrb(s_axi_wstrb),
       .bvalid(s_axi_bvalid),
       .bready(s_axi_bready),
       .arvalid(s_axi_arvalid),
@@ -135,7 +139,7 @@ module accelerator (
       .data(kernel),
       .stream_ready(s_axis_kernel_tready),
       .stream_valid(s_axis_kernel_tvalid),
-      .stream_data(s_axis_kernel_tdata)
+      .stream_data(s_axis_kernel_tdata[UNITS*WEIGHT-1:0])
   );
 
   weight_source #(
@@ -151,7 +155,7 @@ module accelerator (
       .data(weights),
       .stream_ready(s_axis_weight_tready),
       .stream_valid(s_axis_weight_tvalid),
-      .stream_data(s_axis_weight_tdata)
+      .stream_data(s_axis_weight_tdata[LINEAR*WEIGHT-1:0])
   );
 
   stream_memory #(

@@ -1,6 +1,6 @@
 // What a processor sees, by AXI4-Lite (see register_port):
 //   0x00 CONTROL   write 1: start one inference; ignored while one runs
-//   0x04 STATUS    bit 0 busy, bit 1 done (since the last start)
+//   0x04 STATUS    bit 0 busy, bit 1 done (since the last start); one of them from the first start on
 //   0x08 CYCLES    clocks of the last inference
 //   0x0c STALLS    of these, clocks that waited for a stream
 //   0x10 SATURATED activations that were larger than their layer's largest
@@ -18,6 +18,7 @@ module control_registers #(
     input  logic             wvalid,
     output logic             wready,
     input  logic [     31:0] wdata,
+    input  logic [      3:0] wstrb,
     output logic             bvalid,
     input  logic             bready,
     input  logic             arvalid,
@@ -32,7 +33,7 @@ module control_registers #(
     input  logic [UNITS-1:0] saturated
 );
   logic [31:0] cycles, stalls, saturations, clipped, read_data;
-  logic was_busy, done, write;
+  logic started, write;
   logic [2:0] write_index, read_index;
   /* verilator lint_off UNUSEDSIGNAL */
   logic [31:0] write_data;
@@ -52,9 +53,8 @@ module control_registers #(
   end
 
   always_ff @(posedge clock) begin
-    was_busy <= busy;
     if (start) begin
-      done <= 1'b0;
+      started <= 1'b1;
       cycles <= '0;
       stalls <= '0;
       saturations <= '0;
@@ -62,17 +62,17 @@ module control_registers #(
       cycles <= cycles + 32'd1;
       stalls <= stalls + 32'(stalled);
       saturations <= saturations + clipped;
-    end else if (was_busy) done <= 1'b1;
+    end
 
     if (reset) begin
-      was_busy <= 1'b0;
-      done <= 1'b0;
+      {cycles, stalls, saturations} <= '0;
+      started <= 1'b0;
     end
   end
 
   always_comb begin
     case (read_index)
-      3'd1: read_data = {30'd0, done, busy};
+      3'd1: read_data = {30'd0, started & ~busy, busy};
       3'd2: read_data = cycles;
       3'd3: read_data = stalls;
       3'd4: read_data = saturations;

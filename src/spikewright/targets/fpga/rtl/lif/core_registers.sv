@@ -18,6 +18,7 @@ module core_registers #(
     input  logic                 wvalid,
     output logic                 wready,
     input  logic [         31:0] wdata,
+    input  logic [          3:0] wstrb,
     output logic                 bvalid,
     input  logic                 bready,
     input  logic                 arvalid,

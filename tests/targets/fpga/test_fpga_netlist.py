@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,15 +12,10 @@ from spikewright.targets.fpga.emit import emit
 from spikewright.targets.fpga.lif.emit import emit as emit_layers
 from spikewright.targets.fpga.lif.lanes import Lanes
 from targets.fpga.lif_networks import CASES
+from targets.fpga.needs import needs
 from targets.fpga.test_fpga_icarus import BUSY, ON_CHIP, STREAMED, same, small
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("yosys") or "SPIKEWRIGHT_RTL" in os.environ),
-        reason="Yosys is not installed: apt install yosys",
-    ),
-]
+pytestmark = [pytest.mark.slow, needs("yosys")]
 REGISTERS = ",".join(f"-${kind}" for kind in ("dff", "dffe", "sdff", "sdffe", "sdffce"))
 
 
@@ -81,10 +74,7 @@ def test_there_are_no_latches_and_no_loops(tmp_path, made, top):
     yosys(folder, top, "proc", "flatten", "opt_clean", "check -assert")
 
 
-@pytest.mark.skipif(
-    not (shutil.which("iverilog") or "SPIKEWRIGHT_RTL" in os.environ),
-    reason="Icarus is not installed: apt install iverilog",
-)
+@needs("iverilog")
 @pytest.mark.parametrize("hardware", [ON_CHIP, STREAMED], ids=["on chip", "streamed"])
 def test_the_netlist_computes_what_the_source_does(tmp_path, hardware):
     """Gates that Yosys made, in Icarus: both tools read widths and signs alike."""

@@ -3,7 +3,8 @@
   // whenever it likes. Counters wrap; what they differ by is small.
   logic [2:0] addresses, data, answers, asked, told;
   logic [4:0] where;
-  logic what, which;
+  logic [31:0] what;
+  logic [3:0] which;
   logic known, waiting_b, waiting_r, began;
   logic [31:0] rdata_before;
   initial {known, waiting_b, waiting_r} = '0;
@@ -14,7 +15,7 @@
     waiting_r <= rvalid & ~rready & ~reset;
     rdata_before <= rdata;
     if (awvalid & awready) where <= awaddr;
-    if (wvalid & wready) {what, which} <= {wdata[0], wstrb[0]};
+    if (wvalid & wready) {what, which} <= {wdata, wstrb};
     if (reset) {addresses, data, answers, asked, told} <= '0;
     else begin
       addresses <= addresses + {2'b00, awvalid & awready};
@@ -37,10 +38,12 @@
       // What is on offer stays as it is until it is taken.
       if (waiting_b) assert (bvalid);
       if (waiting_r) assert (rvalid && rdata == rdata_before);
-      if (~awready) assert (to_control == (where[4:2] == 0));
-      if (~wready) assert (wants_start == (what & which));
+      if (~awready) assert (write_index == where[4:2]);
+      if (~wready)
+        for (int lane = 0; lane < 4; lane++)
+          assert (write_data[8*lane+:8] == (which[lane] ? what[8*lane+:8] : 8'd0));
       // A start for each write that asks for one, and for nothing else; none while one runs.
-      assert (start == (~awready & ~wready & ~bvalid & where[4:2] == 0 & what & which & ~busy));
+      assert (start == (~awready & ~wready & ~bvalid & where[4:2] == 0 & what[0] & which[0] & ~busy));
       // Never neither busy nor done once something was started.
       assert (~(began & ~(started & busy)));
     end

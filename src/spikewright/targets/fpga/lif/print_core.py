@@ -283,7 +283,9 @@ def core_text(network: FixedNetwork, chosen: Lanes, identity: int) -> str:
     last = len(network.layers) - 1
     layers = [_instance(network, n, chosen.stream_weights) for n in range(last + 1)]
     streams = [
-        _CORE_STREAMS.substitute(n=n, top=streamed_bits(layer, each) - 1, groups=groups(layer, each))
+        _CORE_STREAMS.substitute(
+            n=n, top=streamed_bits(layer, each) - 1, groups=groups(layer, each)
+        )
         for n, (layer, each) in enumerate(zip(network.layers, chosen.of(network), strict=True))
         if chosen.stream_weights
     ]

@@ -321,4 +321,4 @@ def test_nextpnr_places_and_routes_a_small_accelerator(design: Path) -> None:
     # By hand: clock and reset, AXI4-Lite to write and to read, numbers, results; no weights.
     pins = re.search(r"TRELLIS_IO: *(\d+)/", Path(found.logs[-1]).read_text())
     assert pins
-    assert int(pins[1]) == 2 + 45 + 43 + 10 + 67
+    assert int(pins[1]) == 2 + 49 + 43 + 10 + 67

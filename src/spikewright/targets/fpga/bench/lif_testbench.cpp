@@ -90,7 +90,10 @@ static void reset() {
 }
 
 static void reset_by_register() {
-  waits = true;
+  do {  // an event on offer stays until it is taken; it would be the first after the reset
+    waits = true;
+    if (offered) clock_once();
+  } while (offered || !waits);
   axi_write(top, clock_once, moves, 0, 0);  // which does nothing
   axi_write(top, clock_once, moves, 0, 1);
   begin_anew();

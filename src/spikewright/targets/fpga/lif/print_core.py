@@ -260,6 +260,7 @@ def layer_text(layer: FixedLayer, n: int, lanes: int, chosen: Lanes) -> str:
     initial = 0
     for field in reversed(layer.step.fields):
         initial = initial << field.bits | field.initial % 2**field.bits
+    bits = lanes * layer.bits
     return _LAYER.substitute(
         name=layer.name, n=n, lanes=lanes, inputs=inputs, neurons=layer.neurons,
         recurrent=int(layer.back is not None), readout=int(not layer.spiking),
@@ -270,7 +271,7 @@ def layer_text(layer: FixedLayer, n: int, lanes: int, chosen: Lanes) -> str:
         ports=_LAYER_STREAMS.format(top=streamed_bits(layer, lanes) - 1) if streamed else "",
         inside="" if streamed else _NO_STREAMS, cold="cold" if streamed else "1'b0",
         row_ready=row_ready, word_valid=word_valid,
-        word_data=f"word_data[{lanes * layer.bits - 1}:0]" if streamed else f"{lanes * layer.bits}'d0",
+        word_data=f"word_data[{bits - 1}:0]" if streamed else f"{bits}'d0",
     )  # fmt: skip
 
 

@@ -97,3 +97,10 @@ def test_compile_runs_the_tools_where_asked_to(call: Call, tmp_path: Path) -> No
     assert (tmp_path / "out" / "synthesis").is_dir()
     refused = call("compile", tmp_path / "program", "--synthesise", "asic")
     assert "synthesise must be xc7 or ecp5, got 'asic'" in refused.stderr
+
+
+def test_a_folder_without_a_run_is_named_with_the_way_out(tmp_path: Path, call: Call) -> None:
+    done = call("explore", tmp_path)
+    assert done.exit_code and "must be the folder of a run (settings.toml)" in done.stderr
+    (tmp_path / "program.json").write_text("{}")
+    assert "A program is rounded already" in call("explore", tmp_path).stderr

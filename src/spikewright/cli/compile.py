@@ -202,10 +202,17 @@ def run_for_fpga(verb: str, path: Path) -> options.Chosen:
 
     Raises:
         CompileError: it is of a recipe that makes nothing for the FPGA.
-        SettingsError: there is no run.
+        ProgramError: there is no run.
     """
     from spikewright.recipes.core.radix import RadixRecipe
 
+    if not (path / RUN).exists():
+        way = "Finish one with spikewright run lenet-fpga."
+        if (path / PROGRAM).exists():
+            way = "A program is rounded already: use spikewright compile, or the run it came from."
+        raise ProgramError(
+            f"spikewright {verb}: {path} must be the folder of a run ({RUN}), got none. {way}"
+        )
     chosen = options.choose(options.Given(None, None, path / RUN, None, {}))
     if not isinstance(chosen.recipe, RadixRecipe):
         raise CompileError(

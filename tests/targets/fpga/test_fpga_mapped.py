@@ -41,6 +41,7 @@ class Written(nn.Module):
 def norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], channels: int) -> nn.Module:
     """Of a trained network; gains of both signs."""
     made = kind(channels)
+    assert made.running_mean is not None and made.running_var is not None
     nn.init.uniform_(made.running_mean, -0.3, 0.3)
     nn.init.uniform_(made.running_var, 0.05, 0.5)
     nn.init.uniform_(made.weight, -1, 1)
@@ -176,8 +177,9 @@ def test_the_graph_is_the_same_function_and_its_whole_numbers_come_close(name: s
 
 def test_activations_end_where_a_clip_does() -> None:
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Linear(4, 16), nn.ReLU6(), nn.Linear(16, 2))
-    nn.init.uniform_(module[0].weight, -20, 20)
+    first_layer = nn.Linear(4, 16)
+    nn.init.uniform_(first_layer.weight, -20, 20)
+    module = nn.Sequential(first_layer, nn.ReLU6(), nn.Linear(16, 2))
     x = torch.rand(50, 4)
     made = convert(module, x, {"bits": 4, "weights": {"bits": 4}})
     first = made.network.stages[0]
@@ -278,3 +280,17 @@ def test_a_shift_before_padding_is_refused_with_ways_out_that_work() -> None:
 def test_clips_that_cannot_be_the_end_of_a_range_are_refused(module: nn.Module, said: str) -> None:
     with pytest.raises(CompileError, match=said):
         convert(module, torch.rand(9, 2, 8, 8))
+
+
+def test_a_shift_that_was_put_into_the_module_lets_inputs_be_0_or_more() -> None:
+    """The way out that calibration names for inputs that are negative."""
+    torch.manual_seed(0)
+    module, pixels = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.rand(60, 4)
+    with pytest.raises(CompileError, match=r"Put \(x - mean\) / std into the module"):
+        convert(module, (pixels - 0.5) / 0.25)
+    whole = Written(lambda x, _, inner: inner((x - 0.5) / 0.25), module)
+    program = sw.compile(
+        whole, "fpga", calibration=pixels, quantisation={"bits": 8, "weights": {"bits": 8}}
+    )
+    wanted = module((pixels - 0.5) / 0.25).detach()
+    assert float((program.run(pixels) - wanted).abs().max()) < 0.05 * float(wanted.abs().max())

@@ -79,8 +79,8 @@ _WAYS = {
     "net": "Train the network again, or look for such values in the data.",
     "data": "Pass some typical inputs.",
     "batches": "Pass (x for x, _ in loader) of a loader that gives labels too.",
-    "sign": "Train on inputs from 0 to 1, say raw pixels over 255; or shift them and let the first "
-    "layer's bias take the shift.",
+    "sign": "Train on inputs from 0 to 1, say raw pixels over 255. Put (x - mean) / std into the "
+    "module's forward, and pass x: a first layer without padding takes it into its weights.",
 }
 
 

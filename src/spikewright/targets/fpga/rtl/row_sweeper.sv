@@ -34,7 +34,7 @@ module row_sweeper #(
     input  logic [  OFFSET-1:0] offset,
     input  logic                sweep,
     output logic                last,           // this is the last clock of `sweep`
-    // The memories, whose words come one clock later.
+    // The memories, whose words come one clock later. Activations are asked for a clock ahead.
     output logic [ ADDRESS-1:0] read_address,
     input  logic [    WORD-1:0] read_data,
     output logic [     TAP-1:0] tap,
@@ -52,7 +52,7 @@ module row_sweeper #(
 
   // Kernel position that is being read, and the address of its row.
   logic [VALUE-1:0] step, line, column;
-  logic [VALUE-1:0] row_base, step_base, channel_base, address;
+  logic [VALUE-1:0] row_base, step_base, channel_base, address, next;
   logic [VALUE-1:0] top_row, row;  // input rows; negative in the padding
   logic [POSITION-1:0] place;
   logic last_column, last_line, last_channel, last_step;
@@ -62,9 +62,21 @@ module row_sweeper #(
   assign last_channel = channel + VALUE'(1) == channels;
   assign last_step = step + VALUE'(1) == steps;
   assign last = last_column & last_line & last_channel & last_step;
-  assign read_address = address[ADDRESS-1:0];
+
+  // Rows of a plane are as many words apart as there are steps.
+  always_comb begin
+    next = address;
+    if (begin_tile) next = row_base;
+    else if (sweep & last_column) begin
+      if (~last_line) next = address + steps;
+      else if (~last_channel) next = channel_base + channel_step;
+      else next = step_base + VALUE'(1);
+    end
+  end
+  assign read_address = next[ADDRESS-1:0];
 
   always_ff @(posedge clock) begin
+    address <= next;
     if (begin_map) begin
       row_base <= source + row_start;
       top_row  <= -pad_rows;
@@ -75,7 +87,7 @@ module row_sweeper #(
 
     if (begin_tile) begin
       {step, channel, line, column} <= '0;
-      {step_base, channel_base, address} <= {3{row_base}};
+      {step_base, channel_base} <= {2{row_base}};
       row <= top_row;
       tap <= '0;
       place <= '0;
@@ -84,20 +96,16 @@ module row_sweeper #(
       place  <= (last_column & last_line) ? '0 : place + POSITION'(1);
       tap    <= (last_column & last_line & last_channel) ? '0 : tap + TAP'(1);
       if (last_column) begin
-        // Rows of a plane are as many words apart as there are steps.
         line <= last_line ? '0 : line + VALUE'(1);
         row  <= last_line ? top_row : row + VALUE'(1);
-        if (~last_line) address <= address + steps;
-        else if (~last_channel) begin
+        if (last_line & ~last_channel) begin
           channel <= channel + VALUE'(1);
-          channel_base <= channel_base + channel_step;
-          address <= channel_base + channel_step;
-        end else begin
+          channel_base <= next;
+        end else if (last_line) begin
           channel <= '0;
           step <= step + VALUE'(1);
-          step_base <= step_base + VALUE'(1);
-          channel_base <= step_base + VALUE'(1);
-          address <= step_base + VALUE'(1);
+          step_base <= next;
+          channel_base <= next;
         end
       end
     end
@@ -108,11 +116,13 @@ module row_sweeper #(
   logic [POSITION-1:0] place_1;
   logic [ROW-1:0] shifted, spike_row;
   logic [ROW-1:0] padded;
+  logic [WORD-1:0] fetched;  // block RAM is slow, and so is the shift
 
-  assign padded = ROW'(read_data) << PAD;
+  assign padded = ROW'(fetched) << PAD;
   assign shifted = padded >> offset;
 
   always_ff @(posedge clock) begin
+    fetched <= read_data;
     loaded <= column == 0;
     in_map <= row < rows_in;  // a negative row counts as a very large one
     first_1 <= (column == 0) & (line == 0) & (channel == 0);

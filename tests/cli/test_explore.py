@@ -101,6 +101,7 @@ def test_compile_runs_the_tools_where_asked_to(call: Call, tmp_path: Path) -> No
 
 def test_a_folder_without_a_run_is_named_with_the_way_out(tmp_path: Path, call: Call) -> None:
     done = call("explore", tmp_path)
-    assert done.exit_code and "must be the folder of a run (settings.toml)" in done.stderr
+    assert done.exit_code
+    assert "must be the folder of a run (settings.toml)" in done.stderr
     (tmp_path / "program.json").write_text("{}")
     assert "A program is rounded already" in call("explore", tmp_path).stderr

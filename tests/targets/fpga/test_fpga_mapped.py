@@ -41,7 +41,8 @@ class Written(nn.Module):
 def norm(kind: type[nn.BatchNorm1d] | type[nn.BatchNorm2d], channels: int) -> nn.Module:
     """Of a trained network; gains of both signs."""
     made = kind(channels)
-    assert made.running_mean is not None and made.running_var is not None
+    assert made.running_mean is not None
+    assert made.running_var is not None
     nn.init.uniform_(made.running_mean, -0.3, 0.3)
     nn.init.uniform_(made.running_var, 0.05, 0.5)
     nn.init.uniform_(made.weight, -1, 1)

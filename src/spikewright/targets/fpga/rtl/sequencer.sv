@@ -22,16 +22,27 @@ module sequencer #(
   initial $readmemh(IMAGE, instructions);
 
   logic [1:0] state;
-  logic [INDEX-1:0] index, loop_index;
+  logic [INDEX-1:0] index, loop_index, next;
   logic [VALUE-1:0] loops_left, value;
   /* verilator lint_off UNUSEDSIGNAL */  // no value needs more than VALUE bits
   logic [31:0] instruction;
   /* verilator lint_on UNUSEDSIGNAL */
+  logic [31:0] word;
   logic [3:0] operation;
   logic [4:0] name;
   logic execute, again, run;
 
-  always_ff @(posedge clock) instruction <= instructions[index];
+  // Asked for a clock ahead, for block RAM is slow, and so is what an instruction sets going.
+  always_comb begin
+    next = index;
+    if (state == IDLE) next = '0;
+    else if (execute) next = again ? loop_index : index + INDEX'(1);
+  end
+  always_ff @(posedge clock) begin
+    index <= next;
+    word <= instructions[next];
+    instruction <= word;
+  end
 
   assign operation = instruction[31:28];
   assign name = instruction[27:23];
@@ -46,13 +57,9 @@ module sequencer #(
 
   always_ff @(posedge clock) begin
     case (state)
-      IDLE: begin
-        index <= '0;
-        if (start) state <= FETCH;
-      end
+      IDLE: if (start) state <= FETCH;
       FETCH: state <= EXECUTE;
       EXECUTE: begin
-        index <= again ? loop_index : index + INDEX'(1);
         if (operation == instruction_pkg::LOOP) begin
           loop_index <= index + INDEX'(1);
           loops_left <= value;

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from spikewright.targets.fpga.clocks import tiles
 from spikewright.targets.fpga.dimensions import Dimensions
-from spikewright.targets.fpga.instructions import Operation, Setting
+from spikewright.targets.fpga.instructions import Mode, Operation, Setting
 
 S = Setting
 Settings = Mapping[Setting, int]
@@ -35,7 +35,8 @@ class Addresses:
 
     def run_map(self, s: Settings) -> None:
         """The map unit goes over rows of outputs, tiles, steps, channels and kernel rows."""
-        self._go(self._left[Operation.RUN_MAP])
+        if s[S.MODE] == Mode.CONVOLVE:  # while its kernels come in; else it begins at once
+            self._go(self._left[Operation.RUN_MAP])
         steps, channels, lines = s[S.STEPS], s[S.CHANNELS], s[S.KERNEL_ROWS]
         rows, parts = s[S.ROWS_OUT], tiles(s, self._dimensions)
         first = s[S.SOURCE] + s[S.ROW_START]

@@ -295,3 +295,9 @@ def test_a_shift_that_was_put_into_the_module_lets_inputs_be_0_or_more() -> None
     )
     wanted = module((pixels - 0.5) / 0.25).detach()
     assert float((program.run(pixels) - wanted).abs().max()) < 0.05 * float(wanted.abs().max())
+
+
+def test_a_division_by_0_is_refused() -> None:
+    module = Written(lambda x, _, a: a(x / 0), nn.Linear(4, 2))
+    with pytest.raises(CompileError, match="layer 'div' needs a division by 0"):
+        from_module(module, torch.rand(2, 4))

@@ -250,6 +250,9 @@ def _divide(reader: Reader, node: Node, given: dict[str, Any]) -> None:
     other = constant(reader, given["other"])
     if not reader.knows(given["self"]) or given.get("rounding_mode") or other is None:
         return _unknown(reader, node, given)
+    if bool(torch.as_tensor(other == 0).any()):
+        way = "Divide by numbers other than 0."
+        return reader.refuse(node, "a division by 0", way, "finite numbers")
     return line(reader, node, given["self"], gain=1 / other)
 
 

@@ -159,3 +159,13 @@ def test_a_network_that_is_not_quantised_is_refused() -> None:
     x, module = torch.rand(4, 3), torch.nn.Linear(3, 2)
     with pytest.raises(ParameterError, match=r"got Linear. Pass convert\(module, inputs\)"):
         fine_tune(module, x, torch.zeros(4, dtype=torch.int64))  # pyright: ignore
+
+
+def test_a_step_that_is_far_too_long_leaves_the_network_as_it_was() -> None:
+    module, x = case(next(iter(CASES)))
+    made = convert(module, x, COARSE)
+    targets = outputs(made, x).flatten(1) + 1e-4  # almost there, but Adam does not know how near
+    far = FineTuning(1, 16, 100.0)
+    with pytest.warns(UserWarning, match=r"loss must fall, got .* Try learning_rate=10\."):
+        kept = fine_tune(made, x, targets, far, loss=nn.functional.mse_loss)
+    assert kept is made

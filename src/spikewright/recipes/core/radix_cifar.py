@@ -53,6 +53,8 @@ class RadixCIFARSettings(RadixSettings):
     """training images that ranges are chosen on"""
     fine_epochs: int = Field(1, ge=0)
     """passes of fine-tuning over the training images; 0 to leave it out"""
+    fine_learning_rate: float = Field(1e-4, gt=0)
+    """of its Adam; weights behind batch norms are small"""
     rates: tuple[PositiveInt, ...] = (16,)
     """steps of the rate code that radix is compared with"""
     units: int = Field(16, ge=1)

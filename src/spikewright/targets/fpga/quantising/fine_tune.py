@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from spikewright.targets.fpga.quantising.faked import Faked
 from spikewright.targets.fpga.quantising.quantised import Quantised
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+WATCHED = 1000
+"""Samples, evenly chosen, on which the loss must not rise."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ def fine_tune(
 ) -> Quantised:
     """Train the weights behind the whole numbers, with a gradient straight through the rounding.
 
-    Scales, ranges and shifts stay; on a CPU the same seed gives the same bits.
+    Scales, ranges and shifts stay; on a CPU the same seed gives the same bits. Where the loss has
+    risen in the end, the weights are those from before, and a warning says so: Adam moves each
+    weight by about the learning rate, which is much where batch norms left small weights.
 
     Args:
         made: where to start; not changed.
@@ -96,6 +101,8 @@ def fine_tune(
     draw = seeding.generator(settings.seed, "fpga.fine_tune")
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     batches = -(-len(x) // settings.batch_size)
+    watched = torch.linspace(0, len(x) - 1, min(len(x), WATCHED)).long()
+    before = _mean_loss(model, (x[watched], targets[watched]), loss, settings.batch_size)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * batches)
     for epoch in range(settings.epochs):
         order = torch.randperm(len(x), generator=draw)
@@ -105,7 +112,22 @@ def fine_tune(
             if progress is not None:
                 done = (epoch + batch // batches, settings.epochs, batch, batches)
                 progress(Step(*done, value))
+    after = _mean_loss(model, (x[watched], targets[watched]), loss, settings.batch_size)
+    if not after <= before:
+        warnings.warn(
+            f"fpga.fine_tune: the loss must fall, got {after:.4g} after {before:.4g}; the network "
+            f"is left as it was. Try learning_rate={settings.learning_rate / 10:g}.",
+            stacklevel=2,
+        )
+        return made
     return model.quantised()
+
+
+@torch.no_grad()
+def _mean_loss(model: Faked, data: tuple[Tensor, Tensor], loss: Loss, part: int) -> float:
+    pairs = zip(*(each.split(part) for each in data), strict=True)
+    total = sum(float(loss(model(x).flatten(1), y)) * len(x) for x, y in pairs)
+    return total / len(data[0])
 
 
 def _step(

@@ -148,7 +148,7 @@ class Tradeoff:
     Args:
         title: heading of the figure.
         x, y: what the axes show, with units.
-        groups: by their names in the legend.
+        groups: by their names in the legend; an empty one is not shown, but keeps its colour.
         front: those that no other one beats.
         chosen: the one to build.
         caption: what there is to see.

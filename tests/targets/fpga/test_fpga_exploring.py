@@ -195,7 +195,11 @@ def test_the_fastest_that_fits_and_is_good_enough_is_chosen() -> None:
     assert strict.best.candidate.accuracy == 97.0
     tiny = replace(board("zynq-7010"), resources={"lut": 10.0, "ff": 1e9, "bram": 1e9, "dsp": 9})
     assert explore(candidates, tiny, recorded()).best is None
-    page = Report(report_data(found, "Designs")).to_html()
+    data = report_data(found, "Designs")
+    # T = 2 is not accurate enough for the trades, yet the others keep their colours.
+    assert {tuple(each.groups)[:3] for each in data.tradeoffs} == {("T = 2", "T = 3", "T = 4")}
+    assert [len(each.groups["T = 2"]) > 0 for each in data.tradeoffs] == [True, False, False]
+    page = Report(data).to_html()
     assert "Accuracy over latency" in page
     assert "Energy by the model over latency" in page
     assert "latencies are at 100 MHz, which is assumed" in page

@@ -31,7 +31,8 @@ def tradeoff(record: Tradeoff) -> Plot:
     for index, (name, group) in enumerate(record.groups.items()):
         colour = theme.CATEGORIES[index % len(theme.CATEGORIES)]
         faded = {"size": 6, "color": colour, "opacity": 0.55}
-        fig.add_trace(_marks(name, group, mode="markers", marker=faded))
+        if group:
+            fig.add_trace(_marks(name, group, mode="markers", marker=faded))
     if record.chosen is not None:
         ring = {"size": 15, "color": theme.CLEAR, "line": {"width": 2.5, "color": theme.INK}}
         fig.add_trace(_marks("chosen", [record.chosen], mode="markers", marker=ring))

@@ -110,10 +110,9 @@ def _tradeoff(found: Exploration, y: str, value: Callable[[AcceleratorDesign], f
         return f"T = {design.candidate.steps}" if enough else "less accurate"
 
     accuracy = y.startswith("accuracy")
-    groups: dict[str, list[Choice]] = {}
-    for design in sorted(
-        found.designs, key=lambda one: (not group(one).startswith("T"), group(one))
-    ):
+    steps = sorted({design.candidate.steps for design in found.designs})
+    groups: dict[str, list[Choice]] = {f"T = {each}": [] for each in steps}  # alike in all figures
+    for design in sorted(found.designs, key=group):
         groups.setdefault(group(design), []).append(choice(design))
     best = [choice(design) for design in found.designs if group(design).startswith("T")]
     told = "" if accuracy else f" Best trades: at least {found.wanted:.2f} % accuracy."

@@ -115,7 +115,7 @@ def test_clocks_and_memory_by_hand() -> None:
         artefact.cycles(x), busy_clocks(artefact.network, x.numpy(), Lanes((4, 2), 8))
     )
     # Lanes 4 and 2: 3 groups of 11 neurons, and 2 of 3; two spikes a line, 11 of its own.
-    assert artefact.most_clocks == 3 * (2 * 9 + 11) + 3 * 3 + 2 + 11 + 1
+    assert artefact.most_clocks == 3 * (2 * 9 + 11) + (3 + DEPTH + 4) + 11 + 1
     assert program.used["cycles"] == artefact.most_clocks
     memory = artefact.memory
     assert memory["weights"] == (20 * 12 + 11 * 4) * 6

@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spikewright.targets.fpga.lif.lanes import Lanes, groups
-from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
+from spikewright.targets.fpga.lif.network import FixedLayer, FixedNetwork, Whole
+from spikewright.targets.fpga.lif.pipeline import depth
 
 
 def busy_clocks(network: FixedNetwork, x: ArrayLike, lanes: Lanes | None = None) -> Whole:
     """Clocks of work of each layer for each sample, (layers, batch).
 
     With G groups of lanes, E events that come in, S words that go out (spikes, or the numbers of
-    a readout) and T steps, a sample takes
+    a readout), T steps and D ranks of registers within a neuron, a sample takes
 
-        G (E + S if recurrent) + T (3 G + 2) + S + G + 2
+        G (E + S if recurrent) + T (G + D + 4) + S + G + 2
 
     whatever the streams do. With streams that never wait it takes one clock more a step, and one
     more at its end, to look for the next event.
@@ -28,7 +29,8 @@ def busy_clocks(network: FixedNetwork, x: ArrayLike, lanes: Lanes | None = None)
         out = ran.outputs if layer.spiking else np.ones_like(ran.outputs)
         heard, told = events.sum((0, 2)), out.sum((0, 2))
         own = told if layer.back is not None else 0
-        found.append(turns * (heard + own) + steps * (3 * turns + 2) + told + turns + 2)
+        settled = steps * _settle_clocks(layer, turns)
+        found.append(turns * (heard + own) + settled + told + turns + 2)
         events = out
     return np.stack(found)
 
@@ -43,5 +45,15 @@ def most_clocks(network: FixedNetwork, lanes: Lanes) -> int:
     for layer, each in zip(network.layers, lanes.of(network), strict=True):
         turns, heard = groups(layer, each), layer.weight.shape[0] * (1 if found else network.spikes)
         own = layer.neurons if layer.back is not None else 0
-        found.append(turns * (heard + own) + 3 * turns + 2 + layer.neurons + 1)
+        found.append(turns * (heard + own) + _settle_clocks(layer, turns) + layer.neurons + 1)
     return max(found)
+
+
+def _settle_clocks(layer: FixedLayer, turns: int) -> int:
+    """Of the end of a step, without those for what goes out.
+
+    A group enters the neurons every clock. The last one's operands are in their registers after
+    ``turns`` clocks, its answer ``depth`` + 1 later, and one more lets it leave; one before waits
+    for the last sums, one behind tells that the step is over.
+    """
+    return turns + depth(layer.step) + 4

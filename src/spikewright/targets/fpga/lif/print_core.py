@@ -6,6 +6,7 @@ from string import Template
 
 from spikewright.targets.fpga.lif.lanes import Lanes, groups
 from spikewright.targets.fpga.lif.network import FixedLayer, FixedNetwork
+from spikewright.targets.fpga.lif.pipeline import depth
 from spikewright.targets.fpga.lif.print_neuron import bias_bits, state_bits, sum_bits, value_bits
 
 _LAYER = Template("""\
@@ -34,7 +35,7 @@ $inside
   logic [LANES*STATE-1:0] states, next_states;
   logic [LANES*VALUE-1:0] values;
   logic [LANES-1:0] fires, saturates;
-
+$advance
   stream_fifo #(
       .WIDTH($event_bits),
       .DEPTH($queue)
@@ -56,6 +57,7 @@ $inside
       .RECURRENT($recurrent),
       .READOUT($readout),
       .STREAMED($streamed),
+      .DEPTH($depth),
       .WEIGHT($weight),
       .SUM(SUM),
       .BIAS(BIAS),
@@ -72,6 +74,7 @@ $inside
       .event_valid(queue_valid),
       .event_kind(queued[$event_top:$index]),
       .event_index(queued[$index_top:0]),
+      .advance,
       .lane_sums(sums),
       .lane_biases(biases),
       .lane_states(states),
@@ -96,7 +99,7 @@ $inside
 
   for (genvar lane = 0; lane < LANES; lane++) begin : neurons
     neuron_$n neuron (
-        .total(sums[lane*SUM+:SUM]),
+$clocked        .total(sums[lane*SUM+:SUM]),
         .bias(biases[lane*BIAS+:BIAS]),
         .state(states[lane*STATE+:STATE]),
         .next_state(next_states[lane*STATE+:STATE]),
@@ -228,6 +231,16 @@ _NO_STREAMS = """\
   logic [31:0] row_data;
   /* verilator lint_on UNUSEDSIGNAL */
 """
+_CLOCKED = """\
+        .clock,
+        .advance,
+"""
+_ADVANCE = "  logic advance;\n"
+_NO_ADVANCE = """\
+  /* verilator lint_off UNUSEDSIGNAL */  // the neurons have no registers
+  logic advance;
+  /* verilator lint_on UNUSEDSIGNAL */
+"""
 _CORE_STREAMS = Template("""\
     output logic m_axis_row_${n}_tvalid,  // asks for a row of weights of layer $n
     input  logic m_axis_row_${n}_tready,
@@ -260,7 +273,7 @@ def layer_text(layer: FixedLayer, n: int, lanes: int, chosen: Lanes) -> str:
     initial = 0
     for field in reversed(layer.step.fields):
         initial = initial << field.bits | field.initial % 2**field.bits
-    bits = lanes * layer.bits
+    bits, cuts = lanes * layer.bits, depth(layer.step)
     return _LAYER.substitute(
         name=layer.name, n=n, lanes=lanes, inputs=inputs, neurons=layer.neurons,
         recurrent=int(layer.back is not None), readout=int(not layer.spiking),
@@ -270,7 +283,8 @@ def layer_text(layer: FixedLayer, n: int, lanes: int, chosen: Lanes) -> str:
         out_top=index_bits(layer.neurons) - 1, queue=chosen.queue, streamed=int(streamed),
         ports=_LAYER_STREAMS.format(top=streamed_bits(layer, lanes) - 1) if streamed else "",
         inside="" if streamed else _NO_STREAMS, cold="cold" if streamed else "1'b0",
-        row_ready=row_ready, word_valid=word_valid,
+        row_ready=row_ready, word_valid=word_valid, depth=cuts,
+        clocked=_CLOCKED if cuts else "", advance=_ADVANCE if cuts else _NO_ADVANCE,
         word_data=f"word_data[{bits - 1}:0]" if streamed else f"{bits}'d0",
     )  # fmt: skip
 

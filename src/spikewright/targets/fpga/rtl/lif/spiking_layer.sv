@@ -4,14 +4,17 @@
 //   LISTEN takes an event: the layer's own spikes of the step before first, then the input's.
 //   SPIKE  ADD: one row of weights is added to the sums of all neurons, one group a clock; the last
 //          clock takes the next event. Weights over a stream are added as they come.
-//   STEP   SETTLE -> { LOAD -> WORK -> KEEP -> EMIT per spike } per group -> TELL
+//   STEP   SETTLE -> { LOAD } per group -> DRAIN until the last group has left -> TELL
 //   FRESH  SETTLE -> { FILL } per group -> TELL
 //
 // What a neuron does in a step is no part of this module: `lane_...` lead to the datapaths of LANES
-// neurons, which are made from the neuron's traced step (WORK is their clock).
+// neurons, which are made from the neuron's traced step. They are a pipeline with DEPTH ranks of
+// registers within, one before them and one behind. A group enters in every clock; while the group
+// behind them tells its spikes, one a clock, all of it stands still.
 //
 // Clocks in which the layer is busy, whatever the streams do (clocks.py counts by the same formula):
-//   GROUPS per event, its own spikes included; 3 GROUPS + spikes + 2 per step; GROUPS + 2 per FRESH.
+//   GROUPS per event, its own spikes included; GROUPS + DEPTH + 4 + spikes per step;
+//   GROUPS + 2 per FRESH.
 module spiking_layer #(
     parameter integer INPUTS = 2,
     parameter integer NEURONS = 2,
@@ -19,6 +22,7 @@ module spiking_layer #(
     parameter integer RECURRENT = 0,  // 1: its spikes come back one step later
     parameter integer READOUT = 0,    // 1: every neuron hands out a number in every step
     parameter integer STREAMED = 0,   // 1: weights come over a stream, see row_stream
+    parameter integer DEPTH = 0,      // registers within the neurons, one after another
     parameter integer WEIGHT = 8,     // bits of a weight
     parameter integer SUM = 12,       // bits of a sum of weights, which cannot overflow
     parameter integer BIAS = 12,      // bits of a bias
@@ -37,6 +41,7 @@ module spiking_layer #(
     input  logic                   event_valid,
     input  logic [            1:0] event_kind,
     input  logic [      INPUT-1:0] event_index,
+    output logic                   advance,  // of the neurons
     output logic [  LANES*SUM-1:0] lane_sums,
     output logic [ LANES*BIAS-1:0] lane_biases,
     output logic [LANES*STATE-1:0] lane_states,
@@ -65,12 +70,12 @@ module spiking_layer #(
   localparam integer WORD = WORDS > 1 ? $clog2(WORDS) : 1;
   localparam integer LANE = LANES > 1 ? $clog2(LANES) : 1;
   localparam integer COUNT = $clog2(LANES + 1);
-  localparam [3:0] FILL = 0, LISTEN = 1, ADD = 2, SETTLE = 3;
-  localparam [3:0] LOAD = 4, WORK = 5, KEEP = 6, EMIT = 7, TELL = 8;
+  localparam [2:0] FILL = 0, LISTEN = 1, ADD = 2, SETTLE = 3, LOAD = 4, DRAIN = 5, TELL = 6;
 
-  logic [3:0] state;
+  logic [2:0] state;
   logic [GROUP-1:0] group;
   logic [1:0] marker;  // the STEP or FRESH at work
+  logic telling;  // spikes of the group behind the neurons
   logic last_group, hears, own_valid, take_own, take, spike, filling;
   logic free, arrives;  // of weights over a stream: none of a forgotten row comes; a word came
 
@@ -95,7 +100,7 @@ module spiking_layer #(
     ) own_spikes (
         .clock,
         .reset,
-        .push((state == EMIT) & out_ready),
+        .push(telling & out_ready),
         .push_data(out_index),
         .room,
         .ready(take_own),
@@ -145,6 +150,7 @@ module spiking_layer #(
         .IMAGE(WEIGHTS)
     ) weight_memory (
         .clock,
+        .read (1'b1),
         .index(weight_index),
         .data (weights)
     );
@@ -158,7 +164,7 @@ module spiking_layer #(
   end
 
   // One group's sums are read, added to and written in the clock after its weights were asked for.
-  logic adding, keeping;
+  logic adding, loading;
   logic [GROUP-1:0] adding_group, sums_group;
   logic [LANES*SUM-1:0] sums, added;
 
@@ -166,7 +172,7 @@ module spiking_layer #(
     adding <= (state == ADD) & arrives & ~reset;
     adding_group <= group;
   end
-  assign keeping = state == KEEP;
+  assign loading = (state == LOAD) & advance;
   assign sums_group = adding ? adding_group : group;
   for (genvar lane = 0; lane < LANES; lane++) begin : adder
     assign added[lane*SUM+:SUM] =
@@ -178,23 +184,44 @@ module spiking_layer #(
       .DEPTH(GROUPS)
   ) sum_memory (
       .clock,
-      .write(adding | keeping | filling),
+      .write(adding | loading | filling),
       .write_index(sums_group),
       .write_data(adding ? added : '0),
       .read_index(sums_group),
       .read_data(sums)
   );
 
-  // States of a group, and its biases, one clock before the neurons need them.
+  // Which places of the pipeline hold a group: the first rank, those of the neurons, and behind
+  // them; and which of these is the last group, which may have lanes without a neuron.
+  localparam integer LAST = NEURONS - (GROUPS - 1) * LANES;
+  logic [DEPTH+1:0] held, final_group;
+  logic leaves;
+  logic [LANES-1:0] used;
+
+  assign advance = ~telling;
+  assign leaves  = held[DEPTH+1] & advance;
+  assign used = final_group[DEPTH] ? {LANES{1'b1}} >> (LANES - LAST) : '1;
+
+  always_ff @(posedge clock) begin
+    if (advance) begin
+      held <= {held[DEPTH:0], state == LOAD};
+      final_group <= {final_group[DEPTH:0], last_group};
+    end
+    if (reset) held <= '0;
+  end
+
+  // States of a group, and its biases, one clock before the neurons need them. Another group than
+  // is read may leave in that clock.
   logic [LANES*STATE-1:0] states, next_states;
+  logic [GROUP-1:0] left;  // groups of this step
 
   lane_memory #(
       .WIDTH(LANES * STATE),
       .DEPTH(GROUPS)
   ) state_memory (
       .clock,
-      .write(keeping | filling),
-      .write_index(group),
+      .write(leaves | filling),
+      .write_index(filling ? group : left),
       .write_data(filling ? {LANES{INITIAL}} : next_states),
       .read_index(group),
       .read_data(states)
@@ -206,32 +233,42 @@ module spiking_layer #(
       .IMAGE(BIASES)
   ) bias_memory (
       .clock,
+      .read (loading),
       .index(group),
       .data (lane_biases)
   );
 
   always_ff @(posedge clock) begin
-    if (state == LOAD) begin
+    if (loading) begin
       lane_sums   <= sums;
       lane_states <= states;
     end
   end
 
-  // What the neurons answered; a last group may have lanes without a neuron.
-  logic [LANES-1:0] used, waiting, rest, cuts;
+  // What the neurons answered.
+  logic [LANES-1:0] waiting, rest, cuts;
   logic [LANES*VALUE-1:0] values;
   logic [LANE-1:0] lane;
-  logic [COUNT-1:0] cut;
+  logic [INDEX-1:0] first_index;  // of the group behind the neurons
 
-  localparam integer LAST = NEURONS - (GROUPS - 1) * LANES;
-  assign used = last_group ? {LANES{1'b1}} >> (LANES - LAST) : '1;
+  assign telling = waiting != 0;
 
   always_ff @(posedge clock) begin
-    if (state == WORK) begin
+    if (advance) begin
       next_states <= lane_next_states;
       values <= lane_values;
-      waiting <= used & (READOUT != 0 ? '1 : lane_fires);
-    end else if ((state == EMIT) & out_ready) waiting <= rest;
+      cuts <= used & lane_saturates & {LANES{held[DEPTH]}};
+      waiting <= used & (READOUT != 0 ? '1 : lane_fires) & {LANES{held[DEPTH]}};
+    end else if (out_ready) waiting <= rest;
+    if (leaves) begin
+      left <= left + GROUP'(1);
+      first_index <= first_index + INDEX'(LANES);
+    end
+    if (state == SETTLE) begin
+      left <= '0;
+      first_index <= '0;
+    end
+    if (reset) waiting <= '0;
   end
 
   always_comb begin
@@ -240,15 +277,16 @@ module spiking_layer #(
   end
   assign rest = waiting & (waiting - LANES'(1));  // without the lowest
 
+  // Cuts are counted a clock after their group has left: within that of TELL at the latest.
+  logic [COUNT-1:0] cut, counted;
   always_comb begin
     cut = '0;
     for (int each = 0; each < LANES; each++) cut = cut + COUNT'(cuts[each]);
   end
-  assign cuts = used & lane_saturates;
 
-  assign out_valid = (state == EMIT) | (state == TELL);
-  assign out_kind  = (state == EMIT) ? event_pkg::SPIKE : marker;
-  assign out_index = INDEX'(group) * INDEX'(LANES) + INDEX'(lane);
+  assign out_valid = telling | (state == TELL);
+  assign out_kind  = telling ? event_pkg::SPIKE : marker;
+  assign out_index = first_index + INDEX'(lane);
   assign out_value = values[lane*VALUE+:VALUE];
 
   always_ff @(posedge clock) begin
@@ -267,19 +305,12 @@ module spiking_layer #(
           group <= '0;
           state <= marker == event_pkg::FRESH ? FILL : LOAD;
         end
-        LOAD: state <= WORK;
-        WORK: state <= KEEP;
-        KEEP:
-        if (waiting != 0) state <= EMIT;
-        else begin
+        LOAD:
+        if (advance) begin
           group <= group + GROUP'(1);
-          state <= last_group ? TELL : LOAD;
+          if (last_group) state <= DRAIN;
         end
-        EMIT:
-        if (out_ready & (rest == 0)) begin
-          group <= group + GROUP'(1);
-          state <= last_group ? TELL : LOAD;
-        end
+        DRAIN: if (leaves & final_group[DEPTH+1]) state <= TELL;
         default: if (out_ready) state <= LISTEN;  // TELL
       endcase
     if (reset) begin
@@ -295,10 +326,12 @@ module spiking_layer #(
   always_ff @(posedge clock) begin
     if (reset) begin
       busy <= '0;
+      counted <= '0;
       saturated <= '0;
     end else begin
       busy <= busy + {31'd0, ~idle};
-      if (state == WORK) saturated <= saturated + 32'(cut);
+      counted <= leaves ? cut : '0;
+      saturated <= saturated + 32'(counted);
     end
   end
 endmodule

@@ -114,8 +114,9 @@ def test_clocks_and_memory_by_hand() -> None:
     np.testing.assert_array_equal(
         artefact.cycles(x), busy_clocks(artefact.network, x.numpy(), Lanes((4, 2), 8))
     )
-    # Lanes 4 and 2: 3 groups of 11 neurons, and 2 of 3; two spikes a line, 11 of its own.
-    assert artefact.most_clocks == 3 * (2 * 9 + 11) + (3 + DEPTH + 4) + 11 + 1
+    # Lanes 4 and 2: 3 groups of 11 neurons, and 2 of 3; two spikes a line, 11 of its own; 4 ranks
+    # of registers in a neuron.
+    assert artefact.most_clocks == 3 * (2 * 9 + 11) + (3 + 4 + 4) + 11 + 1
     assert program.used["cycles"] == artefact.most_clocks
     memory = artefact.memory
     assert memory["weights"] == (20 * 12 + 11 * 4) * 6

@@ -21,7 +21,7 @@ def stages(step: FixedStep) -> Mapping[str, int]:
     stay within `BUDGET`; else a register comes before it.
     """
     arguments = step.ranges.keys() - {line.target for line in step.lines}
-    when: dict[str, tuple[int, float]] = {name: (0, 0.0) for name in arguments}
+    when: dict[str, tuple[int, float]] = dict.fromkeys(arguments, (0, 0.0))
     for line in step.lines:
         operands = (when[o] for o in line.operands if isinstance(o, str))
         stage, spent = max(operands, default=(0, 0.0))

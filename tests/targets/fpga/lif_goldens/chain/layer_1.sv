@@ -27,6 +27,7 @@ module layer_1 (
   logic [LANES*STATE-1:0] states, next_states;
   logic [LANES*VALUE-1:0] values;
   logic [LANES-1:0] fires, saturates;
+  logic advance;
 
   stream_fifo #(
       .WIDTH(6),
@@ -49,6 +50,7 @@ module layer_1 (
       .RECURRENT(1),
       .READOUT(0),
       .STREAMED(0),
+      .DEPTH(2),
       .WEIGHT(6),
       .SUM(SUM),
       .BIAS(BIAS),
@@ -65,6 +67,7 @@ module layer_1 (
       .event_valid(queue_valid),
       .event_kind(queued[5:4]),
       .event_index(queued[3:0]),
+      .advance,
       .lane_sums(sums),
       .lane_biases(biases),
       .lane_states(states),
@@ -89,6 +92,8 @@ module layer_1 (
 
   for (genvar lane = 0; lane < LANES; lane++) begin : neurons
     neuron_1 neuron (
+        .clock,
+        .advance,
         .total(sums[lane*SUM+:SUM]),
         .bias(biases[lane*BIAS+:BIAS]),
         .state(states[lane*STATE+:STATE]),

@@ -35,7 +35,7 @@ module lif_core (
   logic clear, anew, ready;
 
   core_registers #(
-      .IDENTITY(32'h9333f68c),
+      .IDENTITY(32'hcfb6ccc9),
       .LAYERS(3)
   ) registers (
       .clock,

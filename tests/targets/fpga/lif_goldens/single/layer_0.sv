@@ -27,6 +27,7 @@ module layer_0 (
   logic [LANES*STATE-1:0] states, next_states;
   logic [LANES*VALUE-1:0] values;
   logic [LANES-1:0] fires, saturates;
+  logic advance;
 
   stream_fifo #(
       .WIDTH(5),
@@ -49,6 +50,7 @@ module layer_0 (
       .RECURRENT(0),
       .READOUT(0),
       .STREAMED(0),
+      .DEPTH(2),
       .WEIGHT(8),
       .SUM(SUM),
       .BIAS(BIAS),
@@ -65,6 +67,7 @@ module layer_0 (
       .event_valid(queue_valid),
       .event_kind(queued[4:3]),
       .event_index(queued[2:0]),
+      .advance,
       .lane_sums(sums),
       .lane_biases(biases),
       .lane_states(states),
@@ -89,6 +92,8 @@ module layer_0 (
 
   for (genvar lane = 0; lane < LANES; lane++) begin : neurons
     neuron_0 neuron (
+        .clock,
+        .advance,
         .total(sums[lane*SUM+:SUM]),
         .bias(biases[lane*BIAS+:BIAS]),
         .state(states[lane*STATE+:STATE]),

@@ -35,7 +35,7 @@ module lif_core (
   logic clear, anew, ready;
 
   core_registers #(
-      .IDENTITY(32'h1154dc3c),
+      .IDENTITY(32'h623d248d),
       .LAYERS(1)
   ) registers (
       .clock,

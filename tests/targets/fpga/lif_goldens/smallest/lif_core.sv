@@ -35,7 +35,7 @@ module lif_core (
   logic clear, anew, ready;
 
   core_registers #(
-      .IDENTITY(32'h2df85ca2),
+      .IDENTITY(32'hf9e35425),
       .LAYERS(1)
   ) registers (
       .clock,

@@ -67,7 +67,7 @@ def test_images_on_which_the_systemverilog_differs_are_counted(
     monkeypatch.setattr(radix, "available", lambda: True)
     monkeypatch.setattr(radix, "build", lambda dimensions: None)
     monkeypatch.setattr(radix, "simulate", wrong)
-    monkeypatch.setattr(radix, "SIMULATED_PART", 2)
+    monkeypatch.setattr(radix, "SIMULATED_CLOCKS", 2 * 90_045)
     found = recipe("fashion-fpga")
     values = SHORT | IMAGES["fashion-fpga"] | {"simulated": 3}
     settings = found.settings(sources=[Source("test", values)])

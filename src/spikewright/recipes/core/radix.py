@@ -49,8 +49,8 @@ from spikewright.training import load_weights
 DT = 1e-3
 FEW = 100
 """Images that neurons work through at once, in all their steps."""
-SIMULATED_PART = 100
-"""Images of one simulation, which must end before it counts as hung."""
+SIMULATED_CLOCKS = 10_000_000
+"""Of one simulation, at most but for one image: it must end before it counts as hung."""
 RADIX = "radix: test accuracy, %"
 ROUNDED = "radix before fine-tuning: test accuracy, %"
 BY_RATE = f"rate, {PLACE} steps: test accuracy, %"
@@ -282,7 +282,7 @@ class RadixRecipe(Recipe[S]):
         program = assemble(network, Hardware(units=settings.units, linear=settings.linear))
         found = interpret(program, q.numpy())
         differ = _differ(shown[-1].values.numpy(), sums) | _differ(found.results, sums)
-        count, wrong, speed = _simulated(program, network, test, settings.simulated)
+        count, wrong, speed = _simulated(program, found.cycles, network, test, settings.simulated)
         return {
             DIFFER: float(differ.sum()) + wrong,
             SIMULATED: float(count),
@@ -295,15 +295,16 @@ class RadixRecipe(Recipe[S]):
 
 
 def _simulated(
-    program: Program, network: IntegerNetwork, test: Any, wanted: int
+    program: Program, cycles: int, network: IntegerNetwork, test: Any, wanted: int
 ) -> tuple[int, int, dict[str, float]]:
     """Images that Verilator worked through, on how many of them it differs, and its speed."""
     if not wanted or not available():
         return 0, 0, {}
     build_simulator(program.dimensions)  # not part of the time
     count, wrong, seconds = min(wanted, len(test)), 0, 0.0
-    for first in range(0, count, SIMULATED_PART):
-        x, _ = images_of(test, range(first, min(first + SIMULATED_PART, count)))
+    part = max(1, SIMULATED_CLOCKS // cycles)
+    for first in range(0, count, part):
+        x, _ = images_of(test, range(first, min(first + part, count)))
         q = encode(network, x)
         begun = time.perf_counter()
         found = simulate(program, q.numpy())

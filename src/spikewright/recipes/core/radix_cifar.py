@@ -51,7 +51,7 @@ class RadixCIFARSettings(RadixSettings):
     """biases fit into the bits of weights and activations and so many more"""
     calibrated: int = Field(500, ge=1)
     """training images that ranges are chosen on"""
-    fine_epochs: int = Field(1, ge=0)
+    fine_epochs: int = Field(0, ge=0)
     """passes of fine-tuning over the training images; 0 to leave it out"""
     fine_learning_rate: float = Field(1e-4, gt=0)
     """of its Adam; weights behind batch norms are small"""

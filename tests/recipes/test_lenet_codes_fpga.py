@@ -13,15 +13,21 @@ from spikewright.errors import MissingDependency
 from spikewright.recipes import recipe
 from spikewright.recipes.core import designs
 from spikewright.recipes.core.designs import (
+    CHEAPER,
     CLOCKS,
     ENERGY,
+    FASTER,
+    LARGER_FASTER,
+    LARGER_LUT,
     LATENCY,
+    LESS_ENERGY,
+    LESS_POWER,
     LUT_SECONDS,
     MEDIAN,
     POWER,
     STEPS,
-    Compared,
     Through,
+    at,
     both_codes,
 )
 from spikewright.settings import Source
@@ -72,23 +78,22 @@ def test_both_codes_are_compared_at_the_median_clock(tools: list[str], tmp_path:
         {name: found[f"T = 3, {design}: {name}"] for name in designs.TABLE.quantities}
         for design in ("radix", "rate", "larger radix")
     )
-    compared = Compared(3)
     assert (radix[STEPS], rate[STEPS]) == (3, 7)
     assert radix["7-series: LUT"] == 107
     assert radix["ECP5: LUT"] == 100
     assert radix[MEDIAN] == 60
     assert radix[LATENCY] == pytest.approx(radix[CLOCKS] / 60e3)
     assert radix[LUT_SECONDS] == pytest.approx(100 * radix[LATENCY] / 1e3)
-    assert found[compared.latency] == pytest.approx(rate[CLOCKS] / radix[CLOCKS])
-    assert found[compared.lut_seconds] == pytest.approx(100 / 150 * radix[CLOCKS] / rate[CLOCKS])
-    assert found[compared.larger_lut] == pytest.approx(100 / 150)
+    assert found[at(3, FASTER)] == pytest.approx(rate[CLOCKS] / radix[CLOCKS])
+    assert found[at(3, CHEAPER)] == pytest.approx(100 / 150 * radix[CLOCKS] / rate[CLOCKS])
+    assert found[at(3, LARGER_LUT)] == pytest.approx(100 / 150)
     assert larger[CLOCKS] < radix[CLOCKS]
-    assert found[compared.larger_latency] == pytest.approx(rate[CLOCKS] / larger[CLOCKS])
+    assert found[at(3, LARGER_FASTER)] == pytest.approx(rate[CLOCKS] / larger[CLOCKS])
     # 100 additions of 8 bits at 14 x 0.03 pJ and 640 bits at 10 / 64 pJ.
     assert radix[ENERGY] == pytest.approx((42 + 100) * 1e-6)
     assert radix[POWER] == pytest.approx(radix[ENERGY] / radix[LATENCY])
-    assert found[compared.energy] == pytest.approx(1 / 3)
-    assert found[compared.power] == pytest.approx(found[compared.latency] / 3)
+    assert found[at(3, LESS_ENERGY)] == pytest.approx(1 / 3)
+    assert found[at(3, LESS_POWER)] == pytest.approx(found[at(3, FASTER)] / 3)
 
 
 @pytest.mark.slow
@@ -108,7 +113,7 @@ def test_the_recipe_gives_every_figure_and_its_table(
     assert shown.head == ["", *(f"T = {steps}, {name}" for steps in (4, 5) for name in names)]
     assert shown.rows[0] == [STEPS, "4", "15", "4", "5", "31", "5"]
     assert measured[f"T = 4, radix: {CLOCKS}"] == 90_045
-    assert 5 < measured[Compared(5).latency] < 31 / 5
+    assert 5 < measured[at(5, FASTER)] < 31 / 5
 
 
 def test_missing_tools_are_told_before_the_training(

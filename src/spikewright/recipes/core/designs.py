@@ -31,6 +31,12 @@ ENERGY = "model: µJ an inference"
 POWER = "model: mW, one inference after the other"
 RADIX, RATE, LARGER = "radix", "rate", "larger radix"
 UNITS, LINEAR = "units", "linear outputs at once"
+CHEAPER = "LUT over inferences a second, radix over rate"
+FASTER = "latency, rate over radix"
+LARGER_FASTER = "latency, rate over radix of no more LUT"
+LARGER_LUT = "LUT, larger radix over rate"
+LESS_ENERGY = "energy an inference by the model, radix over rate"
+LESS_POWER = "power by the model, each at its own speed, radix over rate"
 KINDS = {"lut": "LUT", "ff": "FF", "bram": "BRAM"}
 TABLE = MetricTable(
     "Accelerators",
@@ -89,7 +95,7 @@ def both_codes(network: IntegerNetwork, q: Whole, how: Through) -> dict[str, flo
         q: inputs (batch, *network.shape) that energy is modelled on.
 
     Returns:
-        By ``"T = 4, radix: QUANTITY"`` what `TABLE` shows, and ratios by the names that `Compared`
+        By ``"T = 4, radix: QUANTITY"`` what `TABLE` shows, and ratios by the names that `at`
         gives them.
 
     Raises:
@@ -106,54 +112,29 @@ def both_codes(network: IntegerNetwork, q: Whole, how: Through) -> dict[str, flo
         for design, quantities in found.items()
         for name, value in quantities.items()
     }
-    return values | Compared(network.bits).values(found)
+    return values | {at(network.bits, name): ratio for name, ratio in _compared(found).items()}
 
 
-@dataclass(frozen=True)
-class Compared:
-    """Names of the metrics that compare designs at T steps.
+def at(steps: int, quantity: str) -> str:
+    """The metric of a comparison at T steps.
 
-    >>> Compared(4).latency
+    >>> at(4, FASTER)
     'T = 4: latency, rate over radix'
     """
+    return f"T = {steps}: {quantity}"
 
-    steps: int
 
-    @property
-    def lut_seconds(self) -> str:
-        return f"T = {self.steps}: LUT over inferences a second, radix over rate"
-
-    @property
-    def latency(self) -> str:
-        return f"T = {self.steps}: latency, rate over radix"
-
-    @property
-    def larger_latency(self) -> str:
-        return f"T = {self.steps}: latency, rate over radix of no more LUT"
-
-    @property
-    def larger_lut(self) -> str:
-        return f"T = {self.steps}: LUT, larger radix over rate"
-
-    @property
-    def energy(self) -> str:
-        return f"T = {self.steps}: energy an inference by the model, radix over rate"
-
-    @property
-    def power(self) -> str:
-        return f"T = {self.steps}: power by the model, each at its own speed, radix over rate"
-
-    def values(self, found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-        """The metrics, from the quantities of all designs."""
-        radix, rate, larger = found[RADIX], found[RATE], found[LARGER]
-        return {
-            self.lut_seconds: radix[LUT_SECONDS] / rate[LUT_SECONDS],
-            self.latency: rate[LATENCY] / radix[LATENCY],
-            self.larger_latency: rate[LATENCY] / larger[LATENCY],
-            self.larger_lut: larger["ECP5: LUT"] / rate["ECP5: LUT"],
-            self.energy: radix[ENERGY] / rate[ENERGY],
-            self.power: radix[POWER] / rate[POWER],
-        }
+def _compared(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Ratios of the quantities of all designs."""
+    radix, rate, larger = found[RADIX], found[RATE], found[LARGER]
+    return {
+        CHEAPER: radix[LUT_SECONDS] / rate[LUT_SECONDS],
+        FASTER: rate[LATENCY] / radix[LATENCY],
+        LARGER_FASTER: rate[LATENCY] / larger[LATENCY],
+        LARGER_LUT: larger["ECP5: LUT"] / rate["ECP5: LUT"],
+        LESS_ENERGY: radix[ENERGY] / rate[ENERGY],
+        LESS_POWER: radix[POWER] / rate[POWER],
+    }
 
 
 def _quantities(

@@ -164,6 +164,23 @@ class RadixRecipe(Recipe[S]):
         x, y = (each[: settings.fine_images] for each in images)
         return fine_tune(made, x, y, tuning, progress=progress)
 
+    def in_whole_numbers(
+        self,
+        parts: Parts,
+        images: tuple[Tensor, Tensor],
+        settings: S,
+        progress: Callable[[Step], object] | None = None,
+    ) -> Quantised:
+        """The trained network rounded and fine-tuned, in other numbers if settings say so."""
+        rounded = self.rounded(replace(parts, settings=settings), images[0])
+        return self.tuned(rounded, images, settings, progress)
+
+    def _trained(self, settings: S, folder: Path) -> tuple[Parts, tuple[Tensor, Tensor]]:
+        """A run in a folder with its best weights, and its training images."""
+        parts = build(self, settings)
+        load_weights(parts.network, trained(folder))
+        return parts, training_images(parts.data, settings.seed)
+
     def quantised(
         self, settings: S, folder: Path, progress: Callable[[Step], object] | None = None
     ) -> tuple[Quantised, Tensor]:
@@ -179,10 +196,8 @@ class RadixRecipe(Recipe[S]):
             CheckpointError: the folder holds no trained weights.
         """
         with threads(settings.threads):
-            parts = build(self, settings)
-            load_weights(parts.network, trained(folder))
-            images = training_images(parts.data, settings.seed)
-            made = self.tuned(self.rounded(parts, images[0]), images, settings, progress)
+            parts, images = self._trained(settings, folder)
+            made = self.in_whole_numbers(parts, images, settings, progress)
         return made, images[0][: settings.calibrated]
 
     def candidates(
@@ -202,15 +217,12 @@ class RadixRecipe(Recipe[S]):
             CheckpointError: the folder holds no trained weights.
         """
         with threads(settings.threads):
-            parts = build(self, settings)
-            load_weights(parts.network, trained(folder))
-            images = training_images(parts.data, settings.seed)
+            parts, images = self._trained(settings, folder)
             found: list[Candidate] = []
             for steps, bits in choices:
                 progress(f"T = {steps}, weights of {bits} bits: rounding")
                 chosen = settings.model_copy(update={"bits": steps, "weight_bits": bits})
-                rounded = self.rounded(replace(parts, settings=chosen), images[0])
-                network = self.tuned(rounded, images, chosen).network
+                network = self.in_whole_numbers(parts, images, chosen).network
                 accuracy = accuracy_of(network, parts.data.validation)
                 q = encode(network, images[0][: settings.checked]).numpy()
                 found.append(Candidate(network, steps, bits, accuracy, q))

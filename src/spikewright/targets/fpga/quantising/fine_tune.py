@@ -98,11 +98,32 @@ def fine_tune(
             f"{len(x)} and {len(targets)}. Pass (samples, *features) and (samples,)."
         )
     model = Faked(made).to(x.device)
+    watched = torch.linspace(0, len(x) - 1, min(len(x), WATCHED)).long()
+    sample = x[watched], targets[watched]
+    before = _mean_loss(model, sample, loss, settings.batch_size)
+    _train(model, (x, targets), settings, loss, progress)
+    after = _mean_loss(model, sample, loss, settings.batch_size)
+    if not after <= before:
+        warnings.warn(
+            f"fpga.fine_tune: the loss must fall, got {after:.4g} after {before:.4g}; the network "
+            f"is left as it was. Try learning_rate={settings.learning_rate / 10:g}.",
+            stacklevel=2,
+        )
+        return made
+    return model.quantised()
+
+
+def _train(
+    model: Faked,
+    data: tuple[Tensor, Tensor],
+    settings: FineTuning,
+    loss: Loss,
+    progress: Callable[[Step], object] | None,
+) -> None:
+    x, targets = data
     draw = seeding.generator(settings.seed, "fpga.fine_tune")
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     batches = -(-len(x) // settings.batch_size)
-    watched = torch.linspace(0, len(x) - 1, min(len(x), WATCHED)).long()
-    before = _mean_loss(model, (x[watched], targets[watched]), loss, settings.batch_size)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * batches)
     for epoch in range(settings.epochs):
         order = torch.randperm(len(x), generator=draw)
@@ -112,15 +133,6 @@ def fine_tune(
             if progress is not None:
                 done = (epoch + batch // batches, settings.epochs, batch, batches)
                 progress(Step(*done, value))
-    after = _mean_loss(model, (x[watched], targets[watched]), loss, settings.batch_size)
-    if not after <= before:
-        warnings.warn(
-            f"fpga.fine_tune: the loss must fall, got {after:.4g} after {before:.4g}; the network "
-            f"is left as it was. Try learning_rate={settings.learning_rate / 10:g}.",
-            stacklevel=2,
-        )
-        return made
-    return model.quantised()
 
 
 @torch.no_grad()

@@ -17,6 +17,13 @@ from spikewright.recipes.core.radix import (
 )
 from spikewright.settings import Source
 
+TOLD = [
+    "rounding and fine-tuning: T = 4, weights of 3 bits",
+    "test images in a rate code of 2 steps",
+    "test images in a rate code of 15 steps",
+    "test images through IF neurons, 8 steps",
+]
+
 
 @pytest.fixture(autouse=True)
 def data(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,12 +31,17 @@ def data(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_lenet_is_trained_rounded_compared_and_built(tmp_path: Path) -> None:
+def test_lenet_is_trained_rounded_compared_and_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = recipe("lenet-fpga")
     values = {"images": 1500, "validation": 200, "epochs": 2, "fine_epochs": 1, "checked": 3,
               "rates": (2, 15), "stepped": (2, 8), "simulated": 0}  # fmt: skip
     settings = found.settings(sources=[Source("test", values)])
-    measured = found.measure(settings, tmp_path, resume=False, progress=False)
+    measured = found.measure(settings, tmp_path, resume=False, progress=True)
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if line in TOLD] == TOLD
+    assert any(line.startswith("fine-tuning: epoch 1 of 1, loss 0.") for line in said)
     assert measured["test accuracy, %"] > 60
     assert measured[RADIX] > 60
     assert measured[RADIX] >= measured[ROUNDED] - 5

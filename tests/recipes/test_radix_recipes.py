@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from spikewright.recipes import recipe
-from spikewright.recipes.core import radix
+from spikewright.recipes.core import simulation
 from spikewright.recipes.core.radix import CLOCKS, DIFFER, DROP, RADIX, SIMULATED
 from spikewright.settings import Source
+from spikewright.targets.fpga.interpreter import interpret
 
 SHORT = {"epochs": 1, "fine_epochs": 0, "rates": (4,), "simulated": 0}
 IMAGES: dict[str, dict[str, Any]] = {
@@ -60,14 +61,14 @@ def test_images_on_which_the_systemverilog_differs_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(program: Any, q: Any) -> Any:
-        found = radix.interpret(program, q)
+        found = interpret(program, q)
         found.results[-1, 3] += len(q) == 2
         return found
 
-    monkeypatch.setattr(radix, "available", lambda: True)
-    monkeypatch.setattr(radix, "build", lambda dimensions: None)
-    monkeypatch.setattr(radix, "simulate", wrong)
-    monkeypatch.setattr(radix, "SIMULATED_CLOCKS", 2 * 90_045)
+    monkeypatch.setattr(simulation, "available", lambda: True)
+    monkeypatch.setattr(simulation, "build", lambda dimensions: None)
+    monkeypatch.setattr(simulation, "simulate", wrong)
+    monkeypatch.setattr(simulation, "MOST_CLOCKS", 2 * 90_045)
     found = recipe("fashion-fpga")
     values = SHORT | IMAGES["fashion-fpga"] | {"simulated": 3}
     settings = found.settings(sources=[Source("test", values)])

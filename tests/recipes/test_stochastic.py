@@ -60,7 +60,12 @@ def test_both_start_from_the_same_weights(name: str) -> None:
 def test_a_report_of_streams_shows_their_spikes(tmp_path: Path) -> None:
     found, settings = recipe("stochastic-mnist"), settings_of("stochastic-mnist")
     done = run(found, settings, tmp_path, resume=False, progress=False)
-    data = make_report(done).data
+    said: list[str] = []
+    explored = found.explore(done, said.append)
+    assert said == ["test images in 4 steps", "test images in 8 steps"]
+    data = make_report(done, explored | {"spikes": 12.0}).data
+    (besides,) = data.listings
+    assert besides.rows == [("spikes", "12")]
     assert data.rates["3_softmaxwinner"].mean() == pytest.approx(0.1, abs=1e-6)
     (curve,) = data.measured
     line = curve.lines["this network"]

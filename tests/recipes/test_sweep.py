@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikewright.recipes.core.sweep import Sweep, curves
+from spikewright.recipes.core.sweep import Sweep, curves, single
 
 SWEEP = Sweep("Accuracy", "T", "%", {"streams": "T = {x}: accuracy (%)", "ANN": "ANN (%)"})
 
@@ -33,3 +33,9 @@ def test_a_point_that_a_seed_lacks_and_a_sweep_without_points_are_left_out() -> 
     assert set(curve.lines) == {"streams"}
     assert curves([SWEEP], [{"ANN (%)": 90.0}]) == ()
     assert curves([SWEEP], [{}]) == ()
+
+
+def test_levels_and_what_is_of_no_sweep_are_single() -> None:
+    values = {"T = 4: accuracy (%)": 80.0, "T = x: accuracy (%)": 1.0, "ANN (%)": 95.0}
+    assert single([SWEEP], values) == {"T = x: accuracy (%)": 1.0, "ANN (%)": 95.0}
+    assert single([], values) == values

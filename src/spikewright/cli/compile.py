@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 
 from spikewright import optional
 from spikewright.cli import cores, options
-from spikewright.cli.screen import console, pairs
+from spikewright.cli.screen import aside, console, pairs
 from spikewright.errors import CompileError, ProgramError
 
 TARGETS = ("fpga", "fpga-lif")
@@ -125,8 +124,7 @@ def _synthesised(clocks: int, place: Path, flow: Any, progress: bool) -> str:
     from spikewright.targets.fpga.synthesis.synthesise import synthesise
     from spikewright.targets.fpga.synthesis.table import SynthesisedDesign, design_table
 
-    say: Any = partial(console(stderr=True).print, style="dim", markup=False) if progress else None
-    found = synthesise(place, flow, progress=say)
+    found = synthesise(place, flow, progress=aside if progress else None)
     return design_table([SynthesisedDesign(place.name, found, clocks)])
 
 

@@ -10,7 +10,7 @@ import typer
 
 from spikewright.cli import options
 from spikewright.cli.compile import run_for_fpga
-from spikewright.cli.screen import console, pairs, table
+from spikewright.cli.screen import aside, console, pairs, table
 from spikewright.errors import ParameterError
 
 ROWS = 12
@@ -65,6 +65,7 @@ def explore(
     progress: options.Progress = True,
 ) -> None:
     """Try T, bits of weights and parallelism; write the best design that fits, and a report."""
+    from spikewright.recipes.core.say import silent
     from spikewright.report.page import Report
     from spikewright.targets.fpga.exploring.boards import board as named
     from spikewright.targets.fpga.exploring.cost_model import recorded
@@ -77,7 +78,7 @@ def explore(
     settings = chosen.settings.model_copy(
         update={"fine_epochs": fine_epochs, "fine_images": fine_images}
     )
-    say = _aloud if progress else _quiet
+    say = aside if progress else silent
     candidates = chosen.recipe.candidates(settings, path, choices, say)
     model = recorded()
     found = search(candidates, budget, model, tolerance=tolerance, clock=clock, progress=say)
@@ -116,14 +117,6 @@ def _made(epochs: int, images: int) -> str:
         f"Each network was rounded and trained on, {epochs} {passes} over at most {images:,} "
         "images; more of both would give more accuracy."
     )
-
-
-def _aloud(line: str) -> None:
-    console(stderr=True).print(line, style="dim", markup=False)
-
-
-def _quiet(_: str) -> None:
-    """Nothing."""
 
 
 def _front(found: Any) -> Any:

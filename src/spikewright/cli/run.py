@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 
 from spikewright.cli import options
 from spikewright.cli.listing import list_recipes
-from spikewright.cli.screen import console, pairs
+from spikewright.cli.screen import aside, console, pairs
 
 Folder = Annotated[Path | None, typer.Option(help="Where the run is kept; by default runs/NAME.")]
 
@@ -38,13 +38,15 @@ def run(
     from spikewright.recipes.core.report import make_report
     from spikewright.recipes.core.run import Stopped
     from spikewright.recipes.core.run import run as run_recipe
+    from spikewright.recipes.core.say import silent
+    from spikewright.recipes.core.sweep import single
     from spikewright.training import has_checkpoint
 
     flags = {"epochs": epochs, "seconds": seconds, "seed": seed}
     flags |= {"memory": memory, "truncate": truncate, "path": recordings, "target": target}
     chosen = options.choose(options.Given(name, size, config, assignments, flags))
     place = folder or Path("runs") / chosen.recipe.name
-    screen = console()
+    screen, say = console(), aside if progress else silent
     screen.print(f"[bold]{chosen.recipe.title}[/], seed {chosen.settings.seed}, in {place}")
     if resume is None and has_checkpoint(place / "last"):
         screen.print("Going on from the run that is there; --fresh starts anew.", style="dim")
@@ -55,20 +57,21 @@ def run(
             place,
             resume=options.resume_word(resume),
             progress=progress,
-            say=partial(console(stderr=True).print, style="dim", markup=False),
+            say=say,
         )
     except Stopped:
         raise KeyboardInterrupt(
             f"by Ctrl-C, all is saved in {place}. The same command goes on from there."
         ) from None
-    path = make_report(outcome).save(place / "report.html")
-    screen.print(_figures(outcome, path))
+    explored = chosen.recipe.explore(outcome, say)
+    path = make_report(outcome, explored).save(place / "report.html")
+    screen.print(_figures(outcome, single(chosen.recipe.sweeps, explored), path))
 
 
-def _figures(outcome: Any, path: Path) -> Any:
+def _figures(outcome: Any, besides: Mapping[str, float], path: Path) -> Any:
     """The key figures of a run as a grid of names and values."""
     from spikewright.data.clips import ClipSet
-    from spikewright.report.text import duration
+    from spikewright.report.text import counted, duration, number
 
     metrics, fit = outcome.metrics(), outcome.fit
     grid = pairs()
@@ -85,9 +88,11 @@ def _figures(outcome: Any, path: Path) -> Any:
     for layer, rate in outcome.test.metrics.get("rates", {}).items():
         hertz = rate / outcome.parts.network.dt
         grid.add_row(f"rate of {layer}", f"{rate:.3g} spikes a step and neuron, {hertz:.3g} Hz")
-    each = duration(outcome.epoch_seconds)
+    for name, value in besides.items():
+        grid.add_row(name, number(value, 4))
+    each, epochs = duration(outcome.epoch_seconds), counted(fit.epochs, "epoch")
     ended = "" if fit.stopped == "epochs" else f", ended by {fit.stopped}"
-    grid.add_row("training", f"{fit.epochs} epochs in {duration(fit.seconds)}, {each} each{ended}")
+    grid.add_row("training", f"{epochs} in {duration(fit.seconds)}, {each} each{ended}")
     for listener in sorted(path.parent.glob("*/program/listener.json")):
         grid.add_row("listen with", f"spikewright listen {listener.parent} FILE")
     grid.add_row("report", f"[bold]{path}[/]")

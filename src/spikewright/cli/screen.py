@@ -25,6 +25,11 @@ def complain(kind: str, text: str) -> None:
     console(stderr=True).print(line, soft_wrap=True)
 
 
+def aside(text: str) -> None:
+    """One dim line on standard error: what long work does next."""
+    console(stderr=True).print(text, style="dim", markup=False)
+
+
 def table(title: str | None, *columns: str, right: tuple[str, ...] = ()) -> Any:
     """An empty Rich table; the columns named in ``right`` hold numbers."""
     rich = optional.require("rich.table")

@@ -18,6 +18,7 @@ import spikewright as sw
 from spikewright.data.esc10 import BACKGROUNDS, FOLDS
 from spikewright.recipes.core.recipe import Figure
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.say import Say, silent
 from spikewright.recipes.core.sound import (
     SoundRecipe,
     SoundSettings,
@@ -103,7 +104,8 @@ class AmbientSound(SoundRecipe[AmbientSoundSettings]):
         # No fold is spent on choosing an epoch: the last one counts.
         return super().fit_options(settings) | {"keep": "last"}
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
+        say("hearing the test clips as one stream")
         return streaming_metrics(*streamed(outcome), outcome.parts.network.dt, LATENCIES)
 
     def measure(

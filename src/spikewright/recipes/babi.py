@@ -21,6 +21,7 @@ from spikewright.coding import Last
 from spikewright.recipes.core.baselines import LSTM, lstm_units
 from spikewright.recipes.core.recipe import Figure, Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.say import Say, silent
 from spikewright.recipes.core.trials import ACCURACY, train_each
 
 DT = 1e-3
@@ -195,7 +196,7 @@ class Babi(Recipe[BabiSettings]):
             values |= {f"LSTM: {metric}": value for metric, value in found.items()}
         return values
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
         """Accuracy a task, how many are solved, the size, and how sparse g is."""
         parts, test = outcome.parts, outcome.test
         assert test.predictions is not None

@@ -12,6 +12,7 @@ from pydantic import Field
 import spikewright as sw
 from spikewright.errors import SettingsError
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.say import Say, silent
 from spikewright.recipes.core.sound import (
     SIZES,
     SoundRecipe,
@@ -73,7 +74,8 @@ class Folder(SoundRecipe[FolderSettings]):
             lead=self.lead(settings),
         )
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
+        say("hearing the test clips as one stream")
         seconds = outcome.parts.data.steps * outcome.parts.data.dt
         latencies = [t for t in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if t <= seconds]
         return streaming_metrics(*streamed(outcome), outcome.parts.network.dt, latencies)

@@ -19,6 +19,7 @@ from spikewright.data.keywords import FOLDS
 from spikewright.data.speech_commands import WORDS
 from spikewright.recipes.core.recipe import Figure
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.say import Say, silent
 from spikewright.recipes.core.trials import ACCURACY, train_each
 from spikewright.recipes.core.words import MODELS, WordRecipe, WordSettings, compared
 
@@ -93,11 +94,12 @@ class Keywords(WordRecipe[KeywordsSettings]):
         keep = "best" if settings.task == "speech-commands" else "last"
         return super().fit_options(settings) | {"keep": keep}
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
+        say("hearing test words as streams")
         split = outcome.parts.data.test
         x, _ = split.batch(list(range(min(len(split), 256))))
         differ = float(streamed_differences(outcome.parts.network, x))
-        return super().explore(outcome) | {DIFFER: differ}
+        return super().explore(outcome, say) | {DIFFER: differ}
 
     def measure(
         self, settings: KeywordsSettings, folder: Path, *, resume: bool | str, progress: bool

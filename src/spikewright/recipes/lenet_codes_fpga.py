@@ -6,7 +6,6 @@ nextpnr for ECP5.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +28,7 @@ from spikewright.recipes.core.radix import TIMES
 from spikewright.recipes.core.radix_images import accuracy_of, images_of, training_images
 from spikewright.recipes.core.recipe import Figure
 from spikewright.recipes.core.run import Parts, run, threads
+from spikewright.recipes.core.say import aloud
 from spikewright.recipes.lenet_fpga import LeNetFPGA, LeNetFPGASettings
 from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.inputs import encode
@@ -51,8 +51,8 @@ class LeNetCodesSettings(LeNetFPGASettings):
     part: Literal["25k", "45k", "85k"] = "85k"
     """ECP5 that is placed on, by thousands of look-up tables"""
     larger_units: int = Field(3, ge=1)
-    """output channels at once of a radix accelerator that takes no more than the rate-coded one"""
-    larger_linear: int = Field(32, ge=1)
+    """output channels at once of a radix accelerator about as large as the rate-coded one"""
+    larger_linear: int = Field(20, ge=1)
     """outputs of a linear layer at once of that one"""
     counted: int = Field(10, ge=1)
     """test images that the energy is modelled on"""
@@ -90,7 +90,7 @@ class LeNetCodesFPGA(LeNetFPGA):
                 chosen.part,
                 chosen.placements,
                 folder / "designs",
-                _say if progress else None,
+                aloud if progress else None,
             )
             found = [self._at(steps, outcome.parts, images, how) for steps in chosen.steps]
         return outcome.metrics() | {name: value for one in found for name, value in one.items()}
@@ -112,10 +112,6 @@ class LeNetCodesFPGA(LeNetFPGA):
             at(steps, TIMES): rate[TIMES],
             **both_codes(network, encode(network, x).numpy(), how),
         }
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 RECIPE = LeNetCodesFPGA()

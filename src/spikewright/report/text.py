@@ -12,8 +12,8 @@ import numpy as np
 UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
-def number(value: float) -> str:
-    """Three significant digits, large numbers whole, thousands separated.
+def number(value: float, digits: int = 3) -> str:
+    """A few significant digits, large numbers whole, thousands separated.
 
     >>> number(0.08731239), number(1083), number(2.0), number(65432.1), number(float("nan"))
     ('0.0873', '1,083', '2', '65,432', 'not a number')
@@ -22,7 +22,7 @@ def number(value: float) -> str:
         return "not a number"
     if np.isfinite(value) and (abs(value) >= 1000 or float(value).is_integer()):
         return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.4g}"
-    return f"{value:.3g}"
+    return f"{value:.{digits}g}"
 
 
 def percent(share: float) -> str:

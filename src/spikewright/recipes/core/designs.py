@@ -33,7 +33,7 @@ RADIX, RATE, LARGER = "radix", "rate", "larger radix"
 UNITS, LINEAR = "units", "linear outputs at once"
 CHEAPER = "LUT over inferences a second, radix over rate"
 FASTER = "latency, rate over radix"
-LARGER_FASTER = "latency, rate over radix of no more LUT"
+LARGER_FASTER = "latency, rate over larger radix"
 LARGER_LUT = "LUT, larger radix over rate"
 LESS_ENERGY = "energy an inference by the model, radix over rate"
 LESS_POWER = "power by the model, each at its own speed, radix over rate"
@@ -58,8 +58,8 @@ TABLE = MetricTable(
         POWER,
     ),
     "All accelerators of a network come from the same generator and give the same numbers, bit for "
-    "bit; radix and rate have the same units, the larger radix takes no more look-up tables than "
-    "rate. Yosys counts what they take of a 7-series chip (a BRAM is 36 "
+    "bit; radix and rate have the same units, the larger radix more, so that it takes about "
+    "as many look-up tables as rate. Yosys counts what they take of a 7-series chip (a BRAM is 36 "
     "kbit), Yosys and nextpnr of an ECP5 (18 kbit), with the clock after place and route over "
     "several placements; latency is at the median. Energy and power are a model of published "
     "energies an operation, and no measurement.",
@@ -73,7 +73,7 @@ class Through:
 
     Args:
         hardware: of both accelerators, but for the code.
-        larger: of another radix accelerator, which is to take no more than the rate-coded one.
+        larger: of another radix accelerator, about as large as the rate-coded one.
         part: of the ECP5.
         placements: of which the median clock counts.
         folder: for sources, logs and results; a second call takes those up.

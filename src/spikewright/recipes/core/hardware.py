@@ -21,15 +21,11 @@ from spikewright.coding.spike_times import SpikeTimes, sample_count, take_sample
 from spikewright.engine.forward import forward_by
 from spikewright.learning.rule import Batch, Rule
 from spikewright.network import Network
+from spikewright.recipes.core.say import Say, silent
 from spikewright.training import Evaluation, FitResult, evaluate, fit
 
 PROGRAM = "program"
 BATCH = 256
-Say = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """Say nothing."""
 
 
 class Interrupted(Exception):

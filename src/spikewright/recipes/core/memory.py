@@ -21,6 +21,7 @@ from spikewright.learning.regularisers import UpperRate
 from spikewright.recipes.core.baselines import LSTM, lstm_units
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.say import Say, silent
 from spikewright.recipes.core.trials import ACCURACY, train_each
 
 LAYER = "1_recurrent"
@@ -156,7 +157,7 @@ class MemoryRecipe(Recipe[S]):
             values[AHEAD_OF_LIF] = values[ACCURACY] - values[f"LIF: {ACCURACY}"]
         return values
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
         return self.describe(outcome)
 
     def describe(self, outcome: Outcome) -> dict[str, float]:

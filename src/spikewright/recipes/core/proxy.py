@@ -18,6 +18,7 @@ from spikewright.learning import Proxy, accuracy_over_time, convert
 from spikewright.learning.losses import CrossEntropy, SpikeCountMSE
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome, run
+from spikewright.recipes.core.say import Say, silent
 from spikewright.recipes.core.sweep import PLACE, Sweep
 from spikewright.recipes.core.trials import ACCURACY
 
@@ -162,10 +163,13 @@ class ProxyRecipe(Recipe[S]):
         images = min(self.training_images(settings) - settings.validation, settings.images or 10**9)
         return -(-images // settings.batch_size)
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
         settings: Any = outcome.parts.settings
         by_proxy = settings.trained == "proxy"
-        return _curve(BY_PROXY, outcome, outcome.parts.network) if by_proxy else {}
+        if not by_proxy:
+            return {}
+        say("test images over all numbers of steps")
+        return _curve(BY_PROXY, outcome, outcome.parts.network)
 
     def measure(
         self, settings: S, folder: Path, *, resume: bool | str, progress: bool

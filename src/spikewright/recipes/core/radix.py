@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
@@ -27,6 +25,8 @@ from spikewright.recipes.core.radix_images import (
 )
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome, Parts, build, run, threads, trained
+from spikewright.recipes.core.say import Say, aloud, silent
+from spikewright.recipes.core.simulation import Simulation, differ
 from spikewright.recipes.core.sweep import PLACE, Sweep
 from spikewright.recipes.core.trials import ACCURACY
 from spikewright.targets.fpga.assemble import assemble
@@ -36,21 +36,15 @@ from spikewright.targets.fpga.exploring.explore import Candidate
 from spikewright.targets.fpga.inputs import encode
 from spikewright.targets.fpga.integer import IntegerNetwork
 from spikewright.targets.fpga.interpreter import interpret
-from spikewright.targets.fpga.memory import Whole
-from spikewright.targets.fpga.program import Program
 from spikewright.targets.fpga.quantising.fine_tune import FineTuning, Step, fine_tune
 from spikewright.targets.fpga.quantising.quantised import Quantised
 from spikewright.targets.fpga.quantising.settings import Quantisation, WeightQuantisation
 from spikewright.targets.fpga.spikes import run_spikes
-from spikewright.targets.fpga.verilator import available, simulate
-from spikewright.targets.fpga.verilator import build as build_simulator
 from spikewright.training import load_weights
 
 DT = 1e-3
 FEW = 100
 """Images that neurons work through at once, in all their steps."""
-SIMULATED_CLOCKS = 10_000_000
-"""Of one simulation, at most but for one image: it must end before it counts as hung."""
 RADIX = "radix: test accuracy, %"
 ROUNDED = "radix before fine-tuning: test accuracy, %"
 BY_RATE = f"rate, {PLACE} steps: test accuracy, %"
@@ -232,46 +226,58 @@ class RadixRecipe(Recipe[S]):
         self, settings: S, folder: Path, *, resume: bool | str, progress: bool
     ) -> dict[str, float]:
         outcome = run(self, settings, folder, resume=resume, progress=progress)
-        values = outcome.metrics() | self.explore(outcome)
+        values = outcome.metrics() | self.explore(outcome, aloud if progress else silent)
         return values | {DROP: values[ACCURACY] - values[RADIX]}
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
         with threads(outcome.parts.settings.threads):
-            return self._explored(outcome)
+            return self._explored(outcome, say)
 
-    def _explored(self, outcome: Outcome) -> dict[str, float]:
+    def _explored(self, outcome: Outcome, say: Say) -> dict[str, float]:
         settings: Any = outcome.parts.settings
         data: Any = outcome.parts.data
         x, y = training_images(data, settings.seed)
+        say(
+            f"rounding and fine-tuning: T = {settings.bits}, weights of {settings.weight_bits} bits"
+        )
         made = self.rounded(outcome.parts, x)
         values = {ROUNDED: accuracy_of(made.network, data.test)}
-        made = self.tuned(made, (x, y), settings)
+        made = self.tuned(made, (x, y), settings, partial(_say_epoch, say))
         values[RADIX] = accuracy_of(made.network, data.test)
         return (
             values
-            | self.by_rate(made.network, data.test, settings, values[RADIX])
-            | self._by_neurons(outcome, x, values[RADIX])
-            | (self._accelerated(made.network, data.test, settings))
+            | self.by_rate(made.network, data.test, settings, values[RADIX], say)
+            | self._by_neurons(outcome, x, values[RADIX], say)
+            | self._accelerated(made.network, data.test, settings, say)
         )
 
     def by_rate(
-        self, network: IntegerNetwork, test: Any, settings: S, wanted: float
+        self,
+        network: IntegerNetwork,
+        test: Any,
+        settings: S,
+        wanted: float,
+        say: Say = silent,
     ) -> dict[str, float]:
         """Accuracies of the rate code, and from how many steps on it has the one wanted."""
         same = 2**network.bits - 1  # steps that give the very numbers of radix
         tried = sorted({*settings.rates, same})
-        found = {steps: rate_accuracy_of(network, test, steps) for steps in tried}
+        found: dict[int, float] = {}
+        for steps in tried:
+            say(f"test images in a rate code of {steps} steps")
+            found[steps] = rate_accuracy_of(network, test, steps)
         short = [steps for steps in tried if steps < same and found[steps] < wanted]
         enough = min(steps for steps in tried if steps > max(short, default=0))
         values = {BY_RATE.format(x=steps): accuracy for steps, accuracy in found.items()}
         return values | {TIMES: enough / network.bits}
 
-    def _by_neurons(self, outcome: Outcome, x: Tensor, wanted: float) -> dict[str, float]:
+    def _by_neurons(self, outcome: Outcome, x: Tensor, wanted: float, say: Say) -> dict[str, float]:
         """The module as rates of `IF` neurons, all layers at work in every step."""
         settings: Any = outcome.parts.settings
         lengths = sorted(set(settings.stepped))
         if not lengths:
             return {}
+        say(f"test images through IF neurons, {lengths[-1]} steps")
         network = to_rates(_module(outcome.parts.network), x[: settings.calibrated], dt=DT)
         right = torch.zeros(len(lengths))
         for images, y in parts_of(outcome.parts.data.test, FEW):
@@ -285,7 +291,9 @@ class RadixRecipe(Recipe[S]):
         # Without any, a lower bound.
         return values | {FEWEST: min(enough, default=lengths[-1]) / settings.bits}
 
-    def _accelerated(self, network: IntegerNetwork, test: Any, settings: S) -> dict[str, float]:
+    def _accelerated(
+        self, network: IntegerNetwork, test: Any, settings: S, say: Say
+    ) -> dict[str, float]:
         """Spikes, clocks, memories, and images on which not all agree."""
         x, _ = images_of(test, range(min(settings.checked, len(test))))
         q = encode(network, x)
@@ -293,10 +301,11 @@ class RadixRecipe(Recipe[S]):
         sums = network.run(q).numpy()
         program = assemble(network, Hardware(units=settings.units, linear=settings.linear))
         found = interpret(program, q.numpy())
-        differ = _differ(shown[-1].values.numpy(), sums) | _differ(found.results, sums)
-        count, wrong, speed = _simulated(program, found.cycles, network, test, settings.simulated)
+        wrong = differ(shown[-1].values.numpy(), sums) | differ(found.results, sums)
+        simulation = Simulation(program, found.cycles, network, test)
+        count, broken, speed = simulation.run(settings.simulated, say)
         return {
-            DIFFER: float(differ.sum()) + wrong,
+            DIFFER: float(wrong.sum()) + broken,
             SIMULATED: float(count),
             **speed,
             CLOCKS: float(found.cycles),
@@ -306,28 +315,10 @@ class RadixRecipe(Recipe[S]):
         }
 
 
-def _simulated(
-    program: Program, cycles: int, network: IntegerNetwork, test: Any, wanted: int
-) -> tuple[int, int, dict[str, float]]:
-    """Images that Verilator worked through, on how many of them it differs, and its speed."""
-    if not wanted or not available():
-        return 0, 0, {}
-    build_simulator(program.dimensions)  # not part of the time
-    count, wrong, seconds = min(wanted, len(test)), 0, 0.0
-    part = max(1, SIMULATED_CLOCKS // cycles)
-    for first in range(0, count, part):
-        x, _ = images_of(test, range(first, min(first + part, count)))
-        q = encode(network, x)
-        begun = time.perf_counter()
-        found = simulate(program, q.numpy())
-        seconds += time.perf_counter() - begun
-        wrong += int(_differ(found.results, network.run(q).numpy()).sum())
-    return count, wrong, {"images a second in Verilator": count / seconds}
-
-
-def _differ(found: Whole, wanted: Whole) -> NDArray[np.bool_]:
-    """By image, whether any number is another."""
-    return (found != wanted).reshape(len(wanted), -1).any(1)
+def _say_epoch(say: Say, step: Step) -> None:
+    """That an epoch of fine-tuning is over."""
+    if step.batch == step.batches:
+        say(f"fine-tuning: epoch {step.epoch} of {step.epochs}, loss {step.loss:.4f}")
 
 
 def _memories(d: Dimensions) -> dict[str, float]:

@@ -18,6 +18,7 @@ from spikewright.errors import SettingsError, nearest
 from spikewright.learning.initialisation import aim_rates
 from spikewright.learning.rule import Rule
 from spikewright.network import Network
+from spikewright.recipes.core.say import Say, silent
 from spikewright.settings import Settings, Source, make
 
 if TYPE_CHECKING:
@@ -143,8 +144,12 @@ class Recipe(ABC, Generic[S]):
         """Points of a plane to show the choices on; ``None`` where inputs are no points."""
         return None
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
-        """What the report of a single run measures besides, for `sweeps`; by default nothing."""
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
+        """What is measured of a single run besides; by default nothing.
+
+        Args:
+            say: told in a few words what comes next.
+        """
         return {}
 
     def measure(

@@ -22,12 +22,13 @@ from spikewright.network import Network, NetworkState, Run
 from spikewright.recipes.core import hardware
 from spikewright.recipes.core.exact_run import is_exact, run_exactly, shown_dt
 from spikewright.recipes.core.run import Outcome
-from spikewright.recipes.core.sweep import curves
+from spikewright.recipes.core.sweep import Values, curves, single
 from spikewright.report import (
     Boundary,
     Compiled,
     Credit,
     LayerRow,
+    Listing,
     Membrane,
     Report,
     ReportData,
@@ -37,6 +38,7 @@ from spikewright.report import (
     Weights,
     environment,
 )
+from spikewright.report.text import number
 
 Observations = Mapping[str, Observation]
 RATE_SAMPLES = 256
@@ -45,9 +47,14 @@ SHOWN_SAMPLES = 4
 SHOWN_NEURONS = 256
 
 
-def make_report(outcome: Outcome) -> Report:
-    """The page that shows a finished run."""
+def make_report(outcome: Outcome, explored: Values | None = None) -> Report:
+    """The page that shows a finished run.
+
+    Args:
+        explored: what `Recipe.explore` found; left out, it is called here.
+    """
     parts = outcome.parts
+    explored = parts.recipe.explore(outcome) if explored is None else explored
     run, advice = _run_test(outcome)
     credit = _credit(outcome)
     rates = _rates(run)
@@ -62,7 +69,8 @@ def make_report(outcome: Outcome) -> Report:
             classes=parts.data.classes,
             summary=_summary(outcome, run),
             warnings=[*outcome.fit.warnings, *advice, *_event_advice(credit)],
-            measured=curves(parts.recipe.sweeps, [parts.recipe.explore(outcome)]),
+            measured=curves(parts.recipe.sweeps, [explored]),
+            listings=_besides(single(parts.recipe.sweeps, explored)),
             curves=[*outcome.fit.history, record],
             stages=[_stage(stage) for stage in outcome.stages],
             boundaries=_boundaries(outcome),
@@ -77,6 +85,14 @@ def make_report(outcome: Outcome) -> Report:
             environment=environment(),
         )
     )
+
+
+def _besides(values: Values) -> list[Listing]:
+    """What was measured besides accuracy and loss."""
+    if not values:
+        return []
+    rows = [(name, number(value, 4)) for name, value in values.items()]
+    return [Listing(title="Measured besides", head=("what", "value"), rows=rows, numeric=(1,))]
 
 
 def _run_test(outcome: Outcome) -> tuple[Run, tuple[str, ...]]:

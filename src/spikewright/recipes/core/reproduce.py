@@ -14,6 +14,7 @@ from spikewright.errors import SettingsError, SpikewrightError
 from spikewright.recipes.core.recipe import Figure, Recipe, RunSettings
 from spikewright.recipes.core.workers import side_by_side
 from spikewright.report import environment
+from spikewright.report.text import number
 
 Values = Mapping[str, float]
 
@@ -50,11 +51,11 @@ class Row:
 def spread(values: Sequence[float]) -> str:
     """A mean with its spread over several seeds.
 
-    >>> spread([97.0, 98.0]), spread([0.0021])
-    ('97.5 ± 0.71', '0.0021')
+    >>> spread([97.0, 98.0]), spread([0.0021]), spread([90045.0])
+    ('97.5 ± 0.71', '0.0021', '90,045')
     """
-    mean = f"{statistics.fmean(values):.4g}"
-    return f"{mean} ± {statistics.stdev(values):.2g}" if len(values) > 1 else mean
+    mean = number(statistics.fmean(values), 4)
+    return f"{mean} ± {number(statistics.stdev(values), 2)}" if len(values) > 1 else mean
 
 
 @dataclass(frozen=True)

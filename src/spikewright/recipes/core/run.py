@@ -17,8 +17,9 @@ from spikewright.errors import SettingsError
 from spikewright.files import write_json, write_text
 from spikewright.learning.rule import Rule
 from spikewright.network import Network
-from spikewright.recipes.core.hardware import Examiner, Interrupted, Say, Stage, deploy, silent
+from spikewright.recipes.core.hardware import Examiner, Interrupted, Stage, deploy
 from spikewright.recipes.core.recipe import Recipe, RunSettings
+from spikewright.recipes.core.say import Say, silent
 from spikewright.settings import to_toml
 from spikewright.training import Evaluation, FitResult, evaluate, fit, has_checkpoint
 

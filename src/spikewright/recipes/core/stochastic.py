@@ -19,6 +19,7 @@ from spikewright.learning.rule import Rule
 from spikewright.learning.stochastic import draw_weights
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.say import Say, silent
 from spikewright.recipes.core.sweep import PLACE, Sweep
 from spikewright.recipes.core.trials import ACCURACY, accuracy, train_each
 from spikewright.training import evaluate
@@ -128,13 +129,14 @@ class StochasticRecipe(Recipe[S]):
             form=settings.form, scale=settings.scale, readout=settings.readout, **how
         )
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
         parts, settings = outcome.parts, outcome.parts.settings
         assert isinstance(settings, StochasticSettings)
         if settings.trained_on == "means":
             return {}
         found: dict[str, float] = {}
         for t in sorted({*settings.sweep, settings.steps}):
+            say(f"test images in {t} steps")
             split = parts.recipe.data(settings.model_copy(update={"steps": t})).test
             done = evaluate(
                 parts.network,

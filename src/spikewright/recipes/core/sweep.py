@@ -39,6 +39,15 @@ class Sweep:
     caption: str = ""
     logarithmic: bool = True
 
+    def holds(self, metric: str) -> bool:
+        """Whether a metric is a point of a line over x.
+
+        >>> Sweep("Accuracy", "steps", "accuracy, %", {"ours": "{x} steps"}).holds("8 steps")
+        True
+        """
+        lines = [name for name in self.lines.values() if PLACE in name]
+        return any(_pattern(name).fullmatch(metric) for name in lines)
+
     def curve(self, measured: Sequence[Values]) -> Curve | None:
         """The means over several measurements, one a seed; ``None`` where no line has a point."""
         lines = {name: _line(metric, measured) for name, metric in self.lines.items()}
@@ -55,6 +64,15 @@ class Sweep:
         )
 
 
+def single(sweeps: Sequence[Sweep], values: Values) -> Values:
+    """What was measured that is no point of a curve."""
+    return {
+        name: value
+        for name, value in values.items()
+        if not any(sweep.holds(name) for sweep in sweeps)
+    }
+
+
 def curves(sweeps: Sequence[Sweep], measured: Sequence[Values]) -> tuple[Curve, ...]:
     """Of several sweeps those that were measured."""
     found = (sweep.curve(measured) for sweep in sweeps)
@@ -67,7 +85,7 @@ def _line(metric: str, measured: Sequence[Values]) -> Line | None:
     names = {name for name in known if all(name in values for values in measured)}
     if PLACE not in metric:
         return Line(y=(_mean(metric, measured),)) if metric in names else None
-    pattern = re.compile(NUMBER.join(map(re.escape, metric.split(PLACE, 1))))
+    pattern = _pattern(metric)
     places = {name: float(m[1]) for name in names if (m := pattern.fullmatch(name)) is not None}
     ordered = sorted(places, key=places.__getitem__)
     if not ordered:
@@ -82,3 +100,8 @@ def _line(metric: str, measured: Sequence[Values]) -> Line | None:
 
 def _mean(name: str, measured: Sequence[Values]) -> float:
     return statistics.fmean(values[name] for values in measured)
+
+
+def _pattern(metric: str) -> re.Pattern[str]:
+    """What the names of a metric with a place for its number look like."""
+    return re.compile(NUMBER.join(map(re.escape, metric.split(PLACE, 1))))

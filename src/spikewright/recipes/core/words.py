@@ -20,6 +20,7 @@ from spikewright.learning.losses import CrossEntropy, Loss, PeakLoss
 from spikewright.recipes.core.baselines import LSTM, CausalCNN, cnn_units, lstm_units
 from spikewright.recipes.core.recipe import Recipe, RunSettings
 from spikewright.recipes.core.run import Outcome
+from spikewright.recipes.core.say import Say, silent
 from spikewright.recipes.core.trials import ACCURACY, train_each
 
 DT = 10e-3
@@ -155,7 +156,7 @@ class WordRecipe(Recipe[S], Generic[S]):
             clip=settings.clip,
         )
 
-    def explore(self, outcome: Outcome) -> dict[str, float]:
+    def explore(self, outcome: Outcome, say: Say = silent) -> dict[str, float]:
         return {PARAMETERS: float(sum(p.numel() for p in outcome.parts.network.parameters()))}
 
     def train_models(self, settings: S, folder: Path, **how: Any) -> dict[str, Outcome]:

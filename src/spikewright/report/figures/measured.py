@@ -29,8 +29,9 @@ def measured(curve: Curve) -> Plot:
         dash = theme.DASHES[index // len(theme.CATEGORIES) % len(theme.DASHES)]
         fig.add_trace(_trace(inert(name), line, places, {"color": colour, "dash": dash}))
     fig.update_xaxes(title_text=inert(curve.x), type="log" if curve.logarithmic else "linear")
-    if 0 < len(places) <= MOST_TICKS:
-        fig.update_xaxes(tickvals=places, ticktext=[number(place) for place in places])
+    if places:
+        shown = places[:: -(-len(places) // MOST_TICKS)]
+        fig.update_xaxes(tickvals=shown, ticktext=[number(place) for place in shown])
     fig.update_yaxes(title_text=inert(curve.y))
     fig.update_layout(height=340, showlegend=True)
     return Plot(fig, curve.title, curve.caption, width=760)

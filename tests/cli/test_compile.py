@@ -118,6 +118,21 @@ def test_what_is_no_such_folder_is_an_error_in_one_line(call: Call, tmp_path: Pa
     assert not (tmp_path / "nothing").exists()
 
 
+def test_a_prefix_is_written_and_a_wrong_one_refused_at_once(
+    made: Made, call: Call, tmp_path: Path
+) -> None:
+    save_network(made[1].network, tmp_path / "net")
+    done = call("compile", tmp_path / "net", "--prefix", "lenet_")
+    assert done.exit_code == 0, done.stderr
+    folder = tmp_path / "net" / "accelerator"
+    assert (folder / "rtl" / "lenet_accelerator.sv").exists()
+    _, artefact, x = made
+    np.testing.assert_array_equal(answers(folder, artefact, x).results, artefact.sums(x).numpy())
+    done = call("compile", tmp_path / "nowhere", "--prefix", "le-net")
+    assert done.exit_code == 2
+    assert "prefix must begin the name of a module, got 'le-net'" in done.stderr
+
+
 def test_a_damaged_network_is_named(made: Made, call: Call, tmp_path: Path) -> None:
     save_network(made[1].network, tmp_path)
     head = tmp_path / "integer.json"

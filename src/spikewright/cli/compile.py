@@ -55,6 +55,14 @@ Weights = Annotated[
     ),
 ]
 Clock = Annotated[float | None, typer.Option(help="Clock that times are for, Hz.")]
+Prefix = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME_",
+        help="Goes before the names of all modules and memory images, so that several designs fit "
+        "into one project.",
+    ),
+]
 Synthesise = Annotated[
     str | None,
     typer.Option(
@@ -76,10 +84,13 @@ def compile(
     stream_kernels: Kernels = None,
     stream_weights: Weights = None,
     clock: Clock = None,
+    prefix: Prefix = "",
     synthesise: Synthesise = None,
     progress: options.Progress = True,
 ) -> None:
     """Write SystemVerilog, memory images and a summary of an accelerator."""
+    from spikewright.targets.fpga.design_files import check_prefix
+
     if target not in (None, *TARGETS):
         raise CompileError(
             f"spikewright compile: target must be {' or '.join(TARGETS)}, got {target!r}. What "
@@ -90,6 +101,7 @@ def compile(
         "stream_kernels": stream_kernels, "stream_weights": stream_weights,
     }  # fmt: skip
     given = {name: value for name, value in sizes.items() if value is not None}
+    check_prefix(prefix)
     flow = None if synthesise is None else _flow(synthesise)
     place = output or path / "accelerator"
     artefact = _artefact(path, place, (given, clock), progress)
@@ -99,7 +111,7 @@ def compile(
             f"spikewright compile: target must be that of {path}, {TARGETS[is_core]}, got "
             f"{target!r}. Leave it out."
         )
-    artefact.emit(place)
+    artefact.emit(place, prefix)
     console().print(cores.figures(artefact, place) if is_core else _figures(artefact, place))
     if flow is not None:
         clocks = artefact.most_clocks if is_core else artefact.cycles

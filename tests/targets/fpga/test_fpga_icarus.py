@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from targets.fpga.rtl_networks import drawn
 
 TESTBENCH = Path(__file__).parent / "icarus" / "testbench.sv"
 pytestmark = [pytest.mark.slow, needs("iverilog")]
+PACKAGES = ("rtl/instruction_pkg.sv", "rtl/network_pkg.sv")
 ON_CHIP = Hardware(lanes=3, units=2, linear=3)
 STREAMED = Hardware(units=3, linear=4, stream_kernels=True, stream_weights=True)
 SEEDS = (0, 1, 6, 11, 13)
@@ -39,13 +41,17 @@ def as_written(folder):
 def simulated(folder, program, q, traffic, modules=as_written):
     """Cycles, stalls, saturated activations and results of each sample."""
     emit(program, folder)
+    return run(folder, program, q, traffic, [*PACKAGES, *modules(folder), str(TESTBENCH)])
+
+
+def run(folder, program, q, traffic, files):
+    """See `simulated`; of files that are there."""
     (folder / "inputs.mem").write_text("".join(f"{n:02x}\n" for n in q.ravel().tolist()))
     sizes = {"SAMPLES": len(q), "INPUTS": q[0].size, "RESULTS": int(np.prod(program.outputs))}
     sizes |= {"GAP": traffic.gap, "SEED": traffic.seed, "RESET_AT": traffic.reset_at}
-    packages = ["rtl/instruction_pkg.sv", "rtl/network_pkg.sv"]
     settings = [f"-Ptestbench.{name}={value}" for name, value in sizes.items()]
     command = ["iverilog", "-g2012", "-s", "testbench", "-o", "simulator", *settings]
-    ask_tool([*command, *packages, *modules(folder), str(TESTBENCH)], folder)
+    ask_tool([*command, *files], folder)
     said = ask_tool(["vvp", "-n", "simulator"], folder)
     lines = [line.split() for line in said.splitlines() if line and line[0].isdigit()]
     assert len(lines) == len(q), said
@@ -75,6 +81,26 @@ def test_icarus_equals_the_interpreter(tmp_path, seed, hardware, traffic):
     network, q = small(seed)
     found = same(tmp_path, assemble(network, hardware), q, traffic)
     assert (found[:, 1] > 5).all() or not traffic.gap
+
+
+def test_two_accelerators_lie_in_one_project(tmp_path):
+    """Of other sizes, each with its prefix, all their files in one folder."""
+    made = {}
+    for prefix, seed, hardware in (("first_", 0, ON_CHIP), ("second_", 1, Hardware(units=3))):
+        network, q = small(seed)
+        made[prefix] = assemble(network, hardware), q
+        emit(made[prefix][0], tmp_path, prefix=prefix)
+    files = sorted(tmp_path.glob("rtl/*.sv"), key=lambda path: not path.stem.endswith("_pkg"))
+    assert len(files) == 2 * (len(sources()) + 1)
+    for prefix, (program, q) in made.items():
+        shared = r"\b((?:accelerator|network_pkg)\b|(?:kernels|weights)\.mem)"
+        (tmp_path / "testbench.sv").write_text(
+            re.sub(shared, rf"{prefix}\1", TESTBENCH.read_text())
+        )
+        found = run(tmp_path, program, q, QUIET, [*map(str, files), "testbench.sv"])
+        np.testing.assert_array_equal(
+            found[:, 3:], interpret(program, q).results.reshape(len(q), -1)
+        )
 
 
 @pytest.mark.parametrize("name", ["residual", "mixed"])

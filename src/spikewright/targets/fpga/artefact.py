@@ -96,13 +96,18 @@ class OnFPGA:
         counts = saturations(self.network, encode(self.network, x))
         return {INPUT: saturated_inputs(self.network, x), **counts}
 
-    def emit(self, folder: str | Path) -> Path:
+    def emit(self, folder: str | Path, prefix: str = "") -> Path:
         """Write SystemVerilog, memory images and what they amount to, in ``summary.json``.
 
+        Args:
+            prefix: before the names of all modules, packages and images, so that several designs
+                fit into one project.
+
         Raises:
+            ParameterError: the prefix cannot begin a name.
             ProgramError: the folder cannot be written.
         """
-        return emit(self.program, folder, self.summary())
+        return emit(self.program, folder, self.summary(), prefix)
 
     def summary(self) -> dict[str, Any]:
         """Plain figures, ready for JSON: shapes, clocks, memories and sizes."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright.errors import ProgramError
-from spikewright.files import write_json
+from spikewright.targets.fpga.design_files import prefixed, write_design
 from spikewright.targets.fpga.dimensions import Dimensions, package_text
 from spikewright.targets.fpga.instructions import decode, listing
 from spikewright.targets.fpga.memory import image, read_image
@@ -43,37 +43,35 @@ def images(program: Program) -> dict[str, str]:
     }
 
 
-def emit(program: Program, folder: str | Path, summary: Mapping[str, Any] | None = None) -> Path:
+def emit(
+    program: Program,
+    folder: str | Path,
+    summary: Mapping[str, Any] | None = None,
+    prefix: str = "",
+) -> Path:
     """Write all that a synthesis or a simulation needs.
 
     ``rtl/*.sv`` with the network's ``network_pkg.sv``, the images ``*.mem``, the instructions as
     text in ``listing.txt`` and the layers in ``layers.json``. Tools that read the images must run
-    in the folder.
+    in the folder. The top module is ``accelerator``.
 
     Args:
         summary: figures of the program for ``summary.json``, which is only written with some.
+        prefix: before the names of all modules, packages and images, so that several accelerators
+            fit into one project.
 
     Raises:
+        ParameterError: the prefix cannot begin a name.
         ProgramError: the folder cannot be written.
     """
-    folder = Path(folder)
     texts = {f"rtl/{path.name}": path.read_text() for path in sources()}
     texts["rtl/network_pkg.sv"] = package_text(program.dimensions)
     texts["listing.txt"] = listing(program.instructions) + "\n"
     held = images(program)
-    texts |= held
-    try:
-        (folder / "rtl").mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        write_json(folder / "layers.json", seal_head(_described(program, held)))
-        if summary is not None:
-            write_json(folder / "summary.json", dict(summary))
-    except OSError as cause:
-        raise ProgramError(
-            f"fpga.emit: {folder} must be writable, got {cause}. Choose another place."
-        ) from cause
-    return folder
+    heads = {"layers.json": seal_head(_described(program, prefixed(held, prefix), prefix))}
+    if summary is not None:
+        heads["summary.json"] = dict(summary)
+    return write_design(Path(folder), texts | held, heads, prefix)
 
 
 def read_program(folder: str | Path) -> Program:
@@ -121,13 +119,14 @@ def _read(folder: Path, described: Mapping[str, Any]) -> Program:
 
 def _image(folder: Path, name: str, described: Mapping[str, Any]) -> str:
     """The text of an image, which must be what was written."""
-    content = (folder / f"{name}.mem").read_bytes()
-    expected = described["files"][f"{name}.mem"]
+    file = f"{described.get('prefix', '')}{name}.mem"
+    content = (folder / file).read_bytes()
+    expected = described["files"][file]
     if len(content) != expected["bytes"]:
-        what = f"{name}.mem of {len(content)} bytes where {expected['bytes']} were written"
+        what = f"{file} of {len(content)} bytes where {expected['bytes']} were written"
         raise _unreadable(folder, what)
     if hashlib.sha256(content).hexdigest() != expected["sha256"]:
-        raise _unreadable(folder, f"{name}.mem whose checksum is not that of what was written")
+        raise _unreadable(folder, f"{file} whose checksum is not that of what was written")
     return content.decode()
 
 
@@ -144,7 +143,7 @@ def stamp(text: str) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _described(program: Program, held: Mapping[str, str]) -> dict[str, Any]:
+def _described(program: Program, held: Mapping[str, str], prefix: str) -> dict[str, Any]:
     names = ("instructions", "kernels", "weights", "kernel_biases", "weight_biases")
     return {
         "format": FORMAT,
@@ -155,6 +154,7 @@ def _described(program: Program, held: Mapping[str, str]) -> dict[str, Any]:
         "inputs": list(program.inputs),
         "outputs": list(program.outputs),
         "layers": list(program.layers),
+        **({"prefix": prefix} if prefix else {}),
     }
 
 

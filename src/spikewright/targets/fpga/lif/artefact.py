@@ -134,13 +134,18 @@ class OnLIFCore:
         """By layer, how often a state was cut to its range in the last run."""
         return self._saturations
 
-    def emit(self, folder: str | Path) -> Path:
+    def emit(self, folder: str | Path, prefix: str = "") -> Path:
         """Write SystemVerilog, memory images and what they amount to, in ``summary.json``.
 
+        Args:
+            prefix: before the names of all modules, packages and images, so that several designs
+                fit into one project.
+
         Raises:
+            ParameterError: the prefix cannot begin a name.
             ProgramError: the folder cannot be written.
         """
-        return emit(self.network, folder, self.lanes, self.summary())
+        return emit(self.network, folder, self.lanes, self.summary(), prefix)
 
     def summary(self) -> dict[str, Any]:
         """Plain figures, ready for JSON: shapes, formats, clocks and memories."""

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spikewright.errors import ProgramError
-from spikewright.files import write_json
+from spikewright.targets.fpga.design_files import write_design
 from spikewright.targets.fpga.lif.lanes import Lanes, groups
 from spikewright.targets.fpga.lif.network import FixedNetwork, Whole
 from spikewright.targets.fpga.lif.print_core import core_text, layer_text
@@ -67,6 +66,7 @@ def emit(
     folder: str | Path,
     lanes: Lanes | None = None,
     summary: Mapping[str, Any] | None = None,
+    prefix: str = "",
 ) -> Path:
     """Write all that a synthesis or a simulation needs: ``rtl/*.sv`` and the images ``*.mem``.
 
@@ -74,25 +74,19 @@ def emit(
 
     Args:
         summary: figures for ``summary.json``, which is only written with some.
+        prefix: before the names of all modules, packages and images, so that several cores fit
+            into one project.
 
     Raises:
+        ParameterError: the prefix cannot begin a name.
         ProgramError: the folder cannot be written.
     """
-    folder, chosen = Path(folder), lanes or Lanes()
+    chosen = lanes or Lanes()
     texts = {f"rtl/{path.name}": path.read_text() for path in sources()}
     texts |= {f"rtl/{name}": text for name, text in made(network, chosen).items()}
     texts |= images(network, chosen)
-    try:
-        (folder / "rtl").mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        if summary is not None:
-            write_json(folder / "summary.json", dict(summary))
-    except OSError as cause:
-        raise ProgramError(
-            f"fpga.lif.emit: {folder} must be writable, got {cause}. Choose another place."
-        ) from cause
-    return folder
+    heads = {} if summary is None else {"summary.json": summary}
+    return write_design(Path(folder), texts, heads, prefix)
 
 
 def _dealt(rows: Whole, turns: int, lanes: int) -> Whole:

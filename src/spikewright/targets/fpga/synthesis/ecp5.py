@@ -129,11 +129,13 @@ class Ecp5:
 
 def without_idle_streams(design: Path) -> list[str]:
     """Commands of Yosys that take away ports of streams that bring nothing: each bit is a pin."""
-    if top_of(design) != "accelerator":
+    top = top_of(design)
+    if not top.endswith("accelerator"):
         return []
-    package = (design / "rtl" / "network_pkg.sv").read_text()
+    prefix = top.removesuffix("accelerator")
+    package = (design / "rtl" / f"{prefix}network_pkg.sv").read_text()
     return [
-        f"delete -port accelerator/w:{ports}"
+        f"delete -port {top}/w:{ports}"
         for name, ports in _STREAMS.items()
         if re.search(rf"\b{name} = 0;", package)
     ]

@@ -93,14 +93,24 @@ def sources_of(design: Path) -> list[Path]:
 
 
 def top_of(design: Path) -> str:
-    """The module that is synthesised, one of ``TOPS``.
+    """The module that is synthesised, one of ``TOPS`` behind the design's prefix.
 
     Raises:
-        ProgramError: the folder holds none with what it needs.
+        ProgramError: the folder holds none with what it needs, or several.
     """
-    for top, needed in TOPS.items():
-        if all((design / "rtl" / f"{name}.sv").exists() for name in (top, needed)):
-            return top
+    found = [
+        path.stem
+        for top, needed in TOPS.items()
+        for path in sorted((design / "rtl").glob(f"*{top}.sv"))
+        if path.with_stem(path.stem.removesuffix(top) + needed).exists()
+    ]
+    if len(found) > 1:
+        raise ProgramError(
+            f"fpga.synthesis: {design} must hold one design, got {', '.join(found)}. Write each "
+            "into a folder of its own."
+        )
+    if found:
+        return found[0]
     pairs = " nor ".join(f"{top}.sv with {needed}.sv" for top, needed in TOPS.items())
     raise ProgramError(
         f"fpga.synthesis: {design} must hold an emitted accelerator or core, got neither {pairs} "

@@ -52,7 +52,7 @@ class LeNetCodesSettings(LeNetFPGASettings):
     """ECP5 that is placed on, by thousands of look-up tables"""
     larger_units: int = Field(3, ge=1)
     """output channels at once of a radix accelerator about as large as the rate-coded one"""
-    larger_linear: int = Field(20, ge=1)
+    larger_linear: int = Field(32, ge=1)
     """outputs of a linear layer at once of that one"""
     counted: int = Field(10, ge=1)
     """test images that the energy is modelled on"""

@@ -114,6 +114,31 @@ def test_spike_max_pooling_lets_pass_more_than_the_largest_rate() -> None:
     assert 0.45 < float(rates[1]) <= 0.66
 
 
+def test_max_pooling_of_rates_tends_to_the_relu_network() -> None:
+    torch.manual_seed(2)
+    ann = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
+                        nn.Conv2d(4, 5, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                        nn.Linear(5, 3)).double()  # fmt: skip
+    x = pixels(20)
+    y = ann(x).relu().detach()
+    missed: dict[str, list[float]] = {}
+    for how in ("spikes", "rates"):
+        net = spiking(ann, x, percentile=100.0, max_pool=how)
+        for steps in (32, 128, 512):
+            with torch.no_grad():
+                rates = net(x.expand(steps, *x.shape))[0].mean(0) * y.max()
+            missed.setdefault(how, []).append(float((rates - y).abs().mean() / y.max()))
+    assert all(later < 0.5 * sooner for sooner, later in pairwise(missed["rates"]))
+    assert missed["rates"][-1] < 0.01
+    assert missed["spikes"][-1] > 3 * missed["rates"][-1], missed
+    assert missed["spikes"][-1] > 0.8 * missed["spikes"][-2]
+
+
+def test_another_word_for_max_pooling_is_refused() -> None:
+    with pytest.raises(ParameterError, match="max_pool must be one of spikes, rates, got 'rate'"):
+        convert(image_net(), pixels(), max_pool="rate")  # pyright: ignore[reportArgumentType]
+
+
 def test_weights_and_biases_are_balanced_by_hand() -> None:
     ann = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)).double()
     with torch.no_grad():

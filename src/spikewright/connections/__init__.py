@@ -8,7 +8,7 @@ from spikewright.connections.flatten import Flatten
 from spikewright.connections.fold import Fold
 from spikewright.connections.linear import Linear
 from spikewright.connections.norm import BatchNorm
-from spikewright.connections.pool import AvgPool2d, MaxPool2d, SumPool2d
+from spikewright.connections.pool import AvgPool2d, MaxPool2d, RateMaxPool2d, SumPool2d
 from spikewright.connections.recurrent import Recurrent
 from spikewright.connections.scale import Scale
 from spikewright.connections.step_dropout import StepDropout, StepDropoutState
@@ -28,6 +28,7 @@ __all__ = [
     "Fold",
     "Linear",
     "MaxPool2d",
+    "RateMaxPool2d",
     "Recurrent",
     "Scale",
     "StepDropout",

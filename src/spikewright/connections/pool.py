@@ -15,7 +15,7 @@ from spikewright.engine.products.geometry import Convolution, convolution
 from spikewright.engine.products.pool import Windows, can_pool, pool, traced_pool
 from spikewright.engine.program import Maximum, WindowSum
 from spikewright.engine.traced import is_traced
-from spikewright.errors import NetworkError, ParameterError
+from spikewright.errors import NetworkError, ParameterError, ShapeError
 
 
 class Pool2d(Connection):
@@ -66,7 +66,7 @@ class Pool2d(Connection):
                 f"room for a window of {self.kernel_size}, got {shape}. Use a smaller window."
             ) from cause
 
-    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, None]:
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         return self.map_sequence(self._pool, x, state)
 
     def reads_events(self) -> bool:
@@ -151,3 +151,59 @@ class MaxPool2d(Pool2d):
 
     def part(self) -> Maximum:
         return Maximum(self.geometry())
+
+
+class RateMaxPool2d(Pool2d):
+    """As many spikes of each window as its busiest input has had so far.
+
+    N[t] = N[t-1] + x[t], y[t] = max over the window of N[t] - max over the window of N[t-1].
+    Inputs of 0 and 1 give outputs of 0 and 1, whose rate is the largest rate of the window: what
+    `MaxPool2d` of activations becomes in rates. `MaxPool2d` of spikes passes any, and more.
+    Order: a spike of the busiest input passes in its own step.
+
+    See ``Pool2d`` for the options. State: the counts N, (batch, *features), zeros at a fresh
+    start; whole numbers are exact up to 2^24 in float32. It is not compiled for targets.
+
+    Raises:
+        ShapeError: a state of another shape.
+
+    Source: the maximum of rates as a running one is after Rueckauer et al. 2017, Front. Neurosci.
+    11:682, who let the input of the largest running rate pass.
+
+    >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # by step, two inputs
+    >>> RateMaxPool2d((1, 2))(x.reshape(4, 1, 1, 1, 2))[0].flatten()
+    tensor([1., 0., 1., 0.])
+    """
+
+    step_alone = False
+
+    def pool(self, rows: Tensor) -> Tensor:
+        return functional.max_pool2d(rows, self.kernel_size, self.stride, self.padding)
+
+    def reads_events(self) -> bool:
+        return False
+
+    def choice(self, x: Tensor) -> str:
+        return "torch (all steps in one call)"
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, Tensor]:
+        x = self.accept(x)
+        before = self._counts(x, state)
+        counts = torch.cat([before[None], before + x.cumsum(0)])
+        return fold(self.pool, counts).diff(dim=0), counts[-1]
+
+    def initial_state(self, batch: int) -> Tensor:
+        assert self.shape is not None
+        return torch.zeros(batch, *self.shape)
+
+    def _counts(self, x: Tensor, state: State) -> Tensor:
+        shape = tuple(x.shape[1:])
+        if state is None:
+            return x.new_zeros(shape)
+        if not isinstance(state, Tensor) or tuple(state.shape) != shape:
+            got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
+            raise ShapeError(
+                f"RateMaxPool2d: state must be counts (batch, *features) = {shape}, got {got}. "
+                "Pass None to start with a batch of another size."
+            )
+        return state.to(x)

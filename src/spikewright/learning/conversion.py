@@ -7,7 +7,7 @@ a step stands for s; its neurons have a threshold of 1 and soft reset. What lies
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from spikewright import connections
 from spikewright.engine.layer import Layer
-from spikewright.errors import NetworkError, ParameterError, ShapeError
+from spikewright.errors import NetworkError, ParameterError, ShapeError, nearest
 from spikewright.learning.proxy.as_torch import as_torch, refused
 from spikewright.learning.proxy.twin import Statistics
 from spikewright.network import Network, Sequential
@@ -25,6 +25,7 @@ from spikewright.neurons.firing import Firing
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+MAX_POOLS = {"spikes": connections.MaxPool2d, "rates": connections.RateMaxPool2d}
 HALF = 0.5
 """Of a threshold: the charge that makes counts round to the nearest instead of down."""
 
@@ -60,6 +61,7 @@ def convert(
     dt: float = 1e-3,
     percentile: float = 99.9,
     shift_over: int | None = None,
+    max_pool: Literal["spikes", "rates"] = "spikes",
     statistics: Statistics | None = None,
 ) -> Sequential:
     """A spiking network that does with rates what a ReLU network does with activations.
@@ -74,6 +76,9 @@ def convert(
             largest.
         shift_over: steps over which the biases add half a threshold, those of the run: counts
             then round to the nearest. ``None`` for no shift.
+        max_pool: ``"spikes"`` for `MaxPool2d`, which passes any spike of a window: fast, and
+            compiled for targets, but of too high a rate however long the run. ``"rates"`` for
+            `RateMaxPool2d`, whose rate is the largest of the window.
         statistics: ``rule_state["statistics"]`` of the twin's batch norms; by default the
             network's own.
 
@@ -98,17 +103,23 @@ def convert(
     >>> float((counts.argmax(-1) == ann(x).argmax(-1)).float().mean()) > 0.9
     True
     """
-    _check_options(percentile, shift_over)
+    _check_options(percentile, shift_over, max_pool)
     if isinstance(model, Network):
         model = as_torch(model, statistics)
     chain = _chain(model)
     with torch.no_grad():
         _calibrate(chain, x, percentile)
-        layers = _layers(chain, 0.0 if shift_over is None else HALF / shift_over)
+        shift = 0.0 if shift_over is None else HALF / shift_over
+        layers = _layers(chain, shift, MAX_POOLS[max_pool])
     return Sequential(layers, dt=dt, shape=x.shape[1:]).to(x.device, x.dtype)
 
 
-def _check_options(percentile: float, shift_over: int | None) -> None:
+def _check_options(percentile: float, shift_over: int | None, max_pool: str) -> None:
+    if max_pool not in MAX_POOLS:
+        raise ParameterError(
+            f"convert: max_pool must be one of {', '.join(MAX_POOLS)}, got {max_pool!r}. "
+            f"{nearest(max_pool, MAX_POOLS)}"
+        )
     if not isinstance(percentile, int | float) or not 0 < percentile <= 100:
         raise ParameterError(
             f"convert: percentile must be above 0 and at most 100, got {percentile!r}. "
@@ -243,7 +254,7 @@ def _applied(name: str, item: Any, x: Tensor) -> Tensor:
         ) from cause
 
 
-def _layers(chain: _Chain, shift: float) -> dict[str, Layer]:
+def _layers(chain: _Chain, shift: float, max_pool: Any) -> dict[str, Layer]:
     layers: dict[str, Layer] = {}
     unit = 1.0  # what one spike a step, or one unit of current, of the input stands for
     ahead = list(chain.values())
@@ -257,7 +268,7 @@ def _layers(chain: _Chain, shift: float) -> dict[str, Layer]:
             layers[name] = IF(v_threshold=1.0, firing=Firing(reset="subtract"))
             unit = item.top
         else:
-            layers[name] = _window(item)
+            layers[name] = _window(item, max_pool)
     return layers
 
 
@@ -280,11 +291,11 @@ def _connection(product: _Product, factor: float, top: float | None, shift: floa
     return made
 
 
-def _window(module: Any) -> Layer:
+def _window(module: Any, max_pool: Any) -> Layer:
     if isinstance(module, nn.Flatten):
         axes = (module.start_dim, module.end_dim)
         return connections.Flatten(*(axis - 1 if axis > 0 else axis for axis in axes))
-    kind = connections.MaxPool2d
+    kind = max_pool
     if isinstance(module, nn.AvgPool2d):
         kind = connections.AvgPool2d if module.divisor_override is None else connections.SumPool2d
     return kind(module.kernel_size, module.stride, module.padding)

@@ -16,6 +16,7 @@ from spikewright.connections import (
     Dropout,
     Flatten,
     MaxPool2d,
+    RateMaxPool2d,
     StepDropout,
     SumPool2d,
 )
@@ -39,6 +40,7 @@ _SCALES = (
     Flatten,
     MaxPool2d,
     Place,
+    RateMaxPool2d,
     Repeat,
     Select,
     StepDropout,

@@ -16,6 +16,7 @@ from spikewright.connections import (
     Flatten,
     Linear,
     MaxPool2d,
+    RateMaxPool2d,
     SumPool2d,
 )
 from spikewright.engine.layer import Layer
@@ -119,7 +120,7 @@ def _module(name: str, layer: Layer, statistics: dict[str, Tensor]) -> nn.Module
         return _filled(kind(*shape, bias=layer.bias is not None, **options), layer)
     if isinstance(layer, BatchNorm):
         return _norm(layer, statistics)
-    if isinstance(layer, MaxPool2d):
+    if isinstance(layer, MaxPool2d | RateMaxPool2d):
         return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
     if isinstance(layer, AvgPool2d | SumPool2d):
         divisor = 1 if isinstance(layer, SumPool2d) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from spikewright.engine.products.geometry import Convolution, convolution
 from spikewright.engine.products.pool import Windows, can_pool, pool, traced_pool
 from spikewright.engine.program import Maximum, WindowSum
 from spikewright.engine.traced import is_traced
-from spikewright.errors import NetworkError, ParameterError, ShapeError
+from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError
 
 
 class Pool2d(Connection):
@@ -195,6 +196,12 @@ class RateMaxPool2d(Pool2d):
     def initial_state(self, batch: int) -> Tensor:
         assert self.shape is not None
         return torch.zeros(batch, *self.shape)
+
+    def part(self) -> NoReturn:
+        raise BackendError(
+            "RateMaxPool2d: the layer must be one that can be compiled, got a maximum of counts. "
+            "Use AvgPool2d, or MaxPool2d, which passes any spike of a window."
+        )
 
     def _counts(self, x: Tensor, state: State) -> Tensor:
         shape = tuple(x.shape[1:])

@@ -100,5 +100,5 @@ def test_a_wrong_state_and_compiling_are_refused() -> None:
     layer, x = sw.RateMaxPool2d(2), spikes(3, 2, 1, 4, 4)
     with pytest.raises(ShapeError, match=r"state must be counts \(batch, \*features\) = \(2, 1, 4"):
         layer(x, torch.zeros(3, 1, 4, 4))
-    with pytest.raises(BackendError, match="got a maximum of counts. Use AvgPool2d, or"):
+    with pytest.raises(BackendError, match=r"got a maximum of counts\. Use AvgPool2d, or"):
         layer.part()

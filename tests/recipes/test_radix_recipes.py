@@ -9,7 +9,9 @@ import pytest
 
 from spikewright.recipes import recipe
 from spikewright.recipes.core import simulation
-from spikewright.recipes.core.radix import CLOCKS, DIFFER, DROP, RADIX, SIMULATED
+from spikewright.recipes.core.radix import BY_RATE, CLOCKS, DIFFER, DROP, RADIX, SIMULATED
+from spikewright.recipes.core.report import make_report
+from spikewright.recipes.core.run import run
 from spikewright.settings import Source
 from spikewright.targets.fpga.interpreter import interpret
 
@@ -75,3 +77,18 @@ def test_images_on_which_the_systemverilog_differs_are_counted(
     measured = found.measure(settings, tmp_path, resume=False, progress=False)
     assert measured[SIMULATED] == 3
     assert measured[DIFFER] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("data")
+def test_a_report_lists_what_was_measured_and_draws_no_single_step_over_time(
+    tmp_path: Path,
+) -> None:
+    found = recipe("fashion-fpga")
+    settings = found.settings(sources=[Source("test", SHORT | IMAGES["fashion-fpga"])])
+    done = run(found, settings, tmp_path, resume=False, progress=False)
+    data = make_report(done, {CLOCKS: 90_045.0, BY_RATE.format(x=4): 90.0, RADIX: 88.0}).data
+    assert data.samples == []
+    assert [each.rows for each in data.listings] == [[(CLOCKS, "90,045"), (RADIX, "88")]]
+    (curve,) = data.measured
+    assert curve.lines["rate code"].x == (4.0,)

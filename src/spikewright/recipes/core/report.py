@@ -262,12 +262,17 @@ def _picture(outcome: Outcome, weights: Tensor) -> tuple[int, int] | None:
 
 
 def _samples(outcome: Outcome) -> list[Sample]:
-    """The first test sample of each class, of the first few classes that there are."""
+    """The first test sample of each class, of the first few classes that there are.
+
+    None where a sample is one step: there is nothing to draw over time.
+    """
     parts = outcome.parts
     split = parts.data.test
     shown = split.targets.unique()[:SHOWN_SAMPLES]
     index = torch.stack([(split.targets == number).nonzero()[0, 0] for number in shown])
     given, y = split.batch(index, _stream(outcome))
+    if isinstance(given, Tensor) and len(given) == 1:
+        return []
     run, x, dt = _run_samples(outcome, given)
     with torch.no_grad():
         answers = parts.rule.evaluate(parts.network, Batch(given, y), outcome.fit.rule_state)

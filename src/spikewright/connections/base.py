@@ -52,6 +52,21 @@ def require_axes(where: str, shape: Shape, axes: int) -> None:
         )
 
 
+def check_state(where: str, state: State, shape: tuple[int, ...], what: str) -> None:
+    """Raise ShapeError unless the state is ``None`` or a tensor of that shape.
+
+    Args:
+        what: words for what the tensor holds, and for its axes.
+    """
+    if state is None or (isinstance(state, Tensor) and tuple(state.shape) == shape):
+        return
+    got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
+    raise ShapeError(
+        f"{where}: state must be {what} = {shape}, got {got}. "
+        "Pass None to start with a batch of another size."
+    )
+
+
 class Connection(Layer):
     """Base of the connections. A direct call binds the feature shape, as ``build`` does.
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikewright.connections.base import Connection
+from spikewright.connections.base import Connection, check_state
 from spikewright.engine.layer import Shape, State
-from spikewright.errors import NetworkError, ParameterError, ShapeError
+from spikewright.errors import NetworkError, ParameterError
 from spikewright.units import format_seconds
 
 DelayValues = float | list[Any] | Tensor
@@ -114,15 +114,10 @@ class Delayed(Connection):
     def history(self, x: Tensor, state: State) -> Tensor:
         """The ring buffer (zeros at a fresh start) before ``x``: (depth + time, batch, *n)."""
         shape = (x.shape[1], self.depth, *x.shape[2:])
+        what = "the last inputs, (batch, delay steps, *features)"
+        check_state(type(self).__name__, state, shape, what)
         if state is None:
             return torch.cat([x.new_zeros(shape).transpose(0, 1), x])
-        if not isinstance(state, Tensor) or tuple(state.shape) != shape:
-            got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
-            raise ShapeError(
-                f"{type(self).__name__}: state must be the last inputs, (batch, delay steps, "
-                f"*features) = {shape}, got {got}. "
-                "Pass None to start with a batch of another size."
-            )
         return torch.cat([state.to(x.dtype).transpose(0, 1), x])
 
     def initial_state(self, batch: int) -> Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spikewright.connections.base import Connection
+from spikewright.connections.base import Connection, check_state
 from spikewright.engine.layer import State
 from spikewright.engine.program import Same
-from spikewright.errors import BackendError, ParameterError, ShapeError
+from spikewright.errors import BackendError, ParameterError
 
 
 class Dropout(Connection):
@@ -42,7 +42,7 @@ class Dropout(Connection):
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, Tensor | None]:
         x = self.accept(x)
-        check_mask(state, tuple(x.shape[1:]))
+        check_state("Dropout", state, tuple(x.shape[1:]), "a mask (batch, *features)")
         if not self.training:
             return x, state
         mask = self._draw(x) if state is None else state
@@ -71,14 +71,3 @@ def check_share(where: str, p: float) -> float:
             "Pass for example p=0.2 to silence one input in five."
         )
     return float(p)
-
-
-def check_mask(state: State, shape: tuple[int, ...]) -> None:
-    """Raise ShapeError unless the state is ``None`` or a mask of that shape."""
-    if state is None or (isinstance(state, Tensor) and tuple(state.shape) == shape):
-        return
-    got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
-    raise ShapeError(
-        f"Dropout: state must be a mask (batch, *features) = {shape}, got {got}. "
-        "Pass None to start with a batch of another size."
-    )

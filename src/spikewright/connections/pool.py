@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spikewright.connections.base import Connection, fold, require_axes
+from spikewright.connections.base import Connection, check_state, fold, require_axes
 from spikewright.connections.conv import Numbers, numbers
 from spikewright.engine.layer import Shape, State
 from spikewright.engine.products.geometry import Convolution, convolution
 from spikewright.engine.products.pool import Windows, can_pool, pool, traced_pool
 from spikewright.engine.program import Maximum, WindowSum
 from spikewright.engine.traced import is_traced
-from spikewright.errors import BackendError, NetworkError, ParameterError, ShapeError
+from spikewright.errors import BackendError, NetworkError, ParameterError
 
 
 class Pool2d(Connection):
@@ -184,12 +184,10 @@ class RateMaxPool2d(Pool2d):
     def reads_events(self) -> bool:
         return False
 
-    def choice(self, x: Tensor) -> str:
-        return "torch (all steps in one call)"
-
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, Tensor]:
         x = self.accept(x)
-        before = self._counts(x, state)
+        check_state("RateMaxPool2d", state, tuple(x.shape[1:]), "counts (batch, *features)")
+        before = torch.zeros_like(x[0]) if state is None else state.to(x)
         counts = torch.cat([before[None], before + x.cumsum(0)])
         return fold(self.pool, counts).diff(dim=0), counts[-1]
 
@@ -202,15 +200,3 @@ class RateMaxPool2d(Pool2d):
             "RateMaxPool2d: the layer must be one that can be compiled, got a maximum of counts. "
             "Use AvgPool2d, or MaxPool2d, which passes any spike of a window."
         )
-
-    def _counts(self, x: Tensor, state: State) -> Tensor:
-        shape = tuple(x.shape[1:])
-        if state is None:
-            return x.new_zeros(shape)
-        if not isinstance(state, Tensor) or tuple(state.shape) != shape:
-            got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
-            raise ShapeError(
-                f"RateMaxPool2d: state must be counts (batch, *features) = {shape}, got {got}. "
-                "Pass None to start with a batch of another size."
-            )
-        return state.to(x)

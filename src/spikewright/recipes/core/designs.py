@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from spikewright.recipes.core.metric_table import MetricTable
 from spikewright.targets.fpga.assemble import assemble
 from spikewright.targets.fpga.dimensions import Hardware
 from spikewright.targets.fpga.emit import emit
+from spikewright.targets.fpga.headlines import Report
 from spikewright.targets.fpga.integer import IntegerNetwork
 from spikewright.targets.fpga.memory import Whole
 from spikewright.targets.fpga.synthesis.activity import Activity, count_activity
@@ -64,7 +65,6 @@ TABLE = MetricTable(
     "several placements; latency is at the median. Energy and power are a model of published "
     "energies an operation, and no measurement.",
 )
-Report = Callable[[str], object]
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ ROUNDED = "radix before fine-tuning: test accuracy, %"
 BY_RATE = f"rate, {PLACE} steps: test accuracy, %"
 TIMES = "steps from which on the rate code has the accuracy of radix, over those of radix"
 BY_NEURONS = f"IF neurons step by step, {PLACE} steps: test accuracy, %"
-BY_RATES = f"IF neurons step by step, maximum of rates, {PLACE} steps: test accuracy, %"
+BY_RATE_MAXIMA = f"IF neurons step by step, maximum of rates, {PLACE} steps: test accuracy, %"
 FEWEST = "fewest steps at which IF neurons have the accuracy of radix, over those of radix"
-MAXIMA: dict[str, Literal["spikes", "rates"]] = {BY_NEURONS: "spikes", BY_RATES: "rates"}
+MAXIMA: dict[str, Literal["spikes", "rates"]] = {BY_NEURONS: "spikes", BY_RATE_MAXIMA: "rates"}
 """What max pooling is for IF neurons, by the accuracies that are measured."""
 CLOCKS = "clocks an image"
 DIFFER = "images on which integers, spikes and accelerator differ"
@@ -117,7 +117,7 @@ class RadixRecipe(Recipe[S]):
             {
                 "rate code": BY_RATE,
                 "IF neurons, step by step": BY_NEURONS,
-                "IF neurons, maximum of rates": BY_RATES,
+                "IF neurons, maximum of rates": BY_RATE_MAXIMA,
                 "radix": RADIX,
             },
             "The same weights; values as the number of evenly spaced spikes, layer by layer, and "

@@ -9,17 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.learning import Surrogate
+from spikewright.learning import Surrogate, accuracy_over_time
 from spikewright.learning import convert as to_rates
 from spikewright.recipes.core.radix_images import (
     accuracy_of,
     images_of,
-    parts_of,
     rate_accuracy_of,
     training_images,
 )
@@ -292,9 +290,14 @@ class RadixRecipe(Recipe[S]):
         for metric, max_pool in MAXIMA.items():
             say(f"test images through IF neurons, {lengths[-1]} steps, maximum of {max_pool}")
             network = to_rates(module, x[: settings.calibrated], dt=DT, max_pool=max_pool)
-            found = _over_time(network, outcome.parts.data.test, lengths)
-            values |= {metric.format(x=k): share for k, share in found.items()}
-            fewest = min([fewest, *(k for k, share in found.items() if share >= wanted)])
+            found = accuracy_over_time(
+                network, outcome.parts.data.test, lengths, batch_size=FEW, seed=settings.seed
+            )
+            # From counts, as `accuracy_of` has it: equal accuracies are equal numbers.
+            right = (round(share * found.samples) for share in found.accuracy)
+            shares = {k: 100 * n / found.samples for k, n in zip(found.steps, right, strict=True)}
+            values |= {metric.format(x=k): share for k, share in shares.items()}
+            fewest = min([fewest, *(k for k, share in shares.items() if share >= wanted)])
         return values | {FEWEST: fewest / settings.bits}
 
     def _accelerated(
@@ -319,18 +322,6 @@ class RadixRecipe(Recipe[S]):
             "spikes an image": sum(each.spikes for each in shown) / len(q),
             "synaptic additions an image": sum(each.additions for each in shown) / len(q),
         }
-
-
-def _over_time(network: sw.Network, test: Any, lengths: list[int]) -> dict[int, float]:
-    """Accuracies of a network of neurons by what it has counted after so many steps, %."""
-    right = torch.zeros(len(lengths))
-    for images, y in parts_of(test, FEW):
-        with torch.no_grad():
-            out, _ = network.eval()(images.expand(lengths[-1], *images.shape))
-        chosen = out.cumsum(0)[[length - 1 for length in lengths]].argmax(2)
-        right += (chosen == y).sum(1)
-    found = (100 * right / len(test)).tolist()
-    return dict(zip(lengths, found, strict=True))
 
 
 def _say_epoch(say: Say, step: Step) -> None:
